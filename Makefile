@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+# make · make check [SAN=1] [TESTS=pattern] · make bench · make fuzz · make fmt · make lint
+# make install DESTDIR= PREFIX= · V=1 shows commands · WERROR=1 as CI · CC=clang works too
+
+PREFIX  ?= /usr/local
+DESTDIR ?=
+PYTHON  ?= $(shell for p in /usr/bin/python3 python3; do $$p -c 'import pytest' 2>/dev/null && { echo $$p; exit; }; done; echo python3)
+PKG_CONFIG ?= pkg-config
+ARCH    := $(shell $(CC) -dumpmachine | cut -d- -f1)
+
+ifneq ($(V),1)
+Q := @
+endif
+comma := ,
+FLAVOUR := $(if $(SAN),san,rel)
+B   := build/$(FLAVOUR)
+BIN := build/csample$(if $(SAN),-san)
+GEN := build/gen
+
+PKGS := libdw libelf libprotobuf-c zlib liblzma libunwind-generic libunwind-ptrace
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wswitch-enum \
+        $(if $(WERROR),-Werror)
+OPT  := $(if $(SAN),-O1 -fsanitize=address$(comma)undefined -fno-omit-frame-pointer \
+        -fno-sanitize-recover=undefined,-O2) -g
+
+ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -Iinclude -I$(GEN) $(OPT) $(WARN) -pthread -MMD -MP \
+             $(shell $(PKG_CONFIG) --cflags $(PKGS)) $(CPPFLAGS) $(CFLAGS)
+# libiberty (demangling) comes as a static library only.
+ALL_LIBS = $(shell $(PKG_CONFIG) --libs $(PKGS)) -liberty -lm -ldl -pthread
+ALL_LDFLAGS = $(if $(SAN),-fsanitize=address$(comma)undefined) $(LDFLAGS)
+
+SRC  := $(filter-out src/main.c,$(wildcard src/*.c src/*/*.c runtimes/*.c runtimes/*/*.c))
+OBJ  := $(SRC:%.c=$(B)/%.o) $(B)/gen/profile.pb-c.o
+TEST_SRC := $(wildcard tests/unit/*/test_*.c)
+TEST_BIN := $(TEST_SRC:tests/unit/%.c=$(B)/tests/%)
+FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
+
+all: $(BIN)
+
+$(BIN): $(B)/src/main.o $(B)/libcsample.a
+	@echo "  LD      $@"
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS)
+
+$(B)/libcsample.a: $(OBJ)
+	@echo "  AR      $@"
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(B)/%.o: %.c | $(GEN)/profile.pb-c.h
+	@echo "  CC      $<"
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+# Generated: protobuf-c code is not ours to warn about.
+$(GEN)/%.pb-c.c $(GEN)/%.pb-c.h: src/emit/%.proto
+	@echo "  PROTO   $<"
+	$(Q)mkdir -p $(GEN)
+	$(Q)protoc-c --proto_path=src/emit --c_out=$(GEN) $<
+$(B)/gen/%.o: $(GEN)/%.c
+	@echo "  CC      $<"
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -w -c -o $@ $<
+
+$(B)/tests/%: tests/unit/%.c $(B)/libcsample.a
+	@echo "  TEST    $@"
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -Itests/unit $(ALL_LDFLAGS) -o $@ $< $(B)/libcsample.a -lcmocka $(ALL_LIBS)
+
+tests: $(TEST_BIN)
+
+# One line at the end: N passed, N failed, N skipped.
+check: $(BIN) $(TEST_BIN)
+	$(Q)$(PYTHON) tests/run.py --build $(B) --bin $(BIN) $(if $(SAN),--san) $(if $(TESTS),-k '$(TESTS)')
+
+bench: $(BIN)
+	$(Q)$(MAKE) -s -C tests/bench run BIN=$(abspath $(BIN))
+
+# libFuzzer, a minute for each parser unless FUZZ_SECONDS says otherwise.
+FUZZ_SECONDS ?= 60
+fuzz:
+	$(Q)$(PYTHON) tests/fuzz/run.py --seconds $(FUZZ_SECONDS)
+
+FMT_FILES = $(shell git ls-files -co --exclude-standard -- '*.c' '*.h')
+fmt:
+	$(Q)clang-format -i $(FMT_FILES)
+lint:
+	$(Q)clang-format --dry-run -Werror $(FMT_FILES)
+	$(Q)$(PYTHON) scripts/check-layers.py
+	$(Q)printf '%s\n' $(SRC) src/main.c | xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$$@" -- $(filter-out -MMD -MP,$(ALL_CFLAGS))' sh
+
+# The aarch64 code compiles; headers of its libraries are the machine-independent ones.
+check-aarch64:
+	$(Q)$(PYTHON) scripts/check-aarch64.py
+
+install: $(BIN)
+	install -D -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/csample
+	install -D -m 644 README.md $(DESTDIR)$(PREFIX)/share/doc/csample/README.md
+	install -D -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/csample/LICENSE
+
+clean:
+	rm -rf build
+
+.PHONY: all tests check bench fuzz fmt lint check-aarch64 install clean
+.SECONDARY:
+-include $(OBJ:.o=.d) $(B)/src/main.d $(TEST_BIN:=.d)

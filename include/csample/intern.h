@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One pointer per distinct string, so that names compare by address. Not thread-safe: the worker's. */
+#ifndef CSAMPLE_INTERN_H
+#define CSAMPLE_INTERN_H
+
+#include <stddef.h>
+
+struct strings;
+struct strings *strings_create(void);
+void strings_destroy(struct strings *s);
+/* The one copy of s[0..len), NUL-terminated, living as long as the table. Bytes are kept as they
+ * are, except that an embedded NUL ends the string. NULL in, NULL out. */
+const char *intern(struct strings *s, const char *str);
+const char *intern_n(struct strings *s, const char *str, size_t len);
+size_t strings_bytes(const struct strings *s);
+
+#endif

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Weighted stacks: a trie of locations. Filled with raw frames while sampling, named once when read.
+ * Emitters see this and nothing else; a reader of a profile file fills the same structure. */
+#ifndef CSAMPLE_PROFILE_H
+#define CSAMPLE_PROFILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <csample/frame.h>
+#include <csample/intern.h>
+
+/* A range of a process's memory that a file is mapped to. */
+struct profile_mapping {
+	uint64_t start, limit, offset;
+	const char *file;     /* interned */
+	const char *build_id; /* lower-case hex, interned; NULL: none */
+	bool has_functions, has_filenames, has_lines, has_inlines;
+};
+
+/* A place in code: one raw frame and, once named, the frames it stands for, innermost first. */
+struct location {
+	struct raw_frame raw;
+	uint32_t mapping; /* index + 1 into mappings; 0: none */
+	uint64_t address; /* in the process, for pprof */
+	uint32_t n_frames; /* 0: not named yet */
+	const struct frame *frames; /* owned by the profile */
+};
+
+#define PROFILE_VALUES 2 /* [0]: samples; [1]: nanoseconds, of what meta.value_type says */
+
+/* A node of the trie: a location with its callers. nodes[0] is the root, without a location. Parents
+ * come before their children. */
+struct profile_node {
+	uint32_t parent;
+	uint32_t location;
+	uint64_t self[PROFILE_VALUES]; /* of samples whose leaf is this node */
+};
+
+struct profile_meta {
+	const char *title;	/* interned, as the rest here; NULL: none */
+	const char *command;	/* command line of the target */
+	const char *event;	/* "cpu", "wall", "cycles" */
+	const char *value_type; /* pprof's type of values[1]: "cpu", "wall" */
+	const char *note;	/* what the reader must know: "perf events refused: timer fallback" */
+	int32_t pid;
+	double rate_hz;
+	int64_t start_unix_ns;
+	uint64_t duration_ns;
+	uint64_t lost; /* ticks */
+};
+
+struct profile {
+	struct profile_meta meta;
+	struct strings *strings; /* not owned */
+	struct profile_mapping *mappings;
+	size_t n_mappings;
+	struct location *locations;
+	size_t n_locations;
+	struct profile_node *nodes;
+	size_t n_nodes;
+	uint64_t total[PROFILE_VALUES];
+	struct profile_index *index; /* private: hashes for interning */
+};
+
+struct profile *profile_create(struct strings *strings);
+void profile_destroy(struct profile *p);
+
+/* Adds a stack, leaf first, and returns its leaf node. An empty stack counts on the root node. */
+uint32_t profile_add(struct profile *p, const struct raw_frame *leaf_first, size_t n,
+		     const uint64_t values[PROFILE_VALUES]);
+/* More of what profile_add() returned. */
+void profile_add_to_node(struct profile *p, uint32_t node, const uint64_t values[PROFILE_VALUES]);
+/* Index + 1 of a mapping, added if it is new (file, build id, start and offset are its identity). */
+uint32_t profile_mapping(struct profile *p, const struct profile_mapping *mapping);
+
+/* Gives each location without frames its names; frames are copied. */
+typedef size_t profile_namer(void *arg, const struct location *loc, struct frame *out, size_t max);
+void profile_name(struct profile *p, profile_namer *namer, void *arg);
+
+/* For readers of files and for tests: a location that is already named. Returns its index. */
+uint32_t profile_add_location(struct profile *p, const struct location *loc);
+/* The child of parent for a location, added if it is new. */
+uint32_t profile_child(struct profile *p, uint32_t parent, uint32_t location);
+
+#endif

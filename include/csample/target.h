@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A process to look at: who it is, what it has mapped, which threads it has. Reads /proc only, never
+ * stops anything. */
+#ifndef CSAMPLE_TARGET_H
+#define CSAMPLE_TARGET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <csample/err.h>
+#include <csample/image.h>
+#include <csample/rmem.h>
+
+/* One line of /proc/PID/maps. */
+struct mapping {
+	uint64_t start, end, offset;
+	uint64_t inode;
+	uint32_t dev_major, dev_minor;
+	bool readable, writable, executable;
+	const char *name;    /* interned: path, "[heap]", "" for anonymous memory */
+	struct image *image; /* NULL: not an ELF file, or it could not be opened */
+	uint64_t bias;	     /* address in the process less address as linked, when image is set */
+};
+
+struct maps {
+	struct mapping *items; /* sorted by address, not overlapping */
+	size_t n;
+	uint64_t generation; /* rises with each change */
+};
+
+/* The mapping that holds addr, or NULL. */
+const struct mapping *maps_find(const struct maps *maps, uint64_t addr);
+/* Parses the text of a maps file (not NUL-terminated). Pure: images are left NULL. Lines that do not
+ * parse are skipped. The caller frees with maps_deinit(). */
+void maps_parse(const char *text, size_t len, struct strings *strings, struct maps *ret);
+void maps_deinit(struct maps *maps);
+
+struct target {
+	pid_t pid;	    /* as csample sees it */
+	pid_t ns_pid;	    /* innermost NSpid: what the target itself takes for its pid */
+	int proc_fd;	    /* /proc/PID */
+	int root_fd;	    /* /proc/PID/root, O_PATH */
+	int pid_fd;	    /* readable once the process has ended; -1 on old kernels */
+	uint64_t start_time; /* clock ticks after boot: with pid, the identity of the process */
+	uid_t uid;
+	char comm[64];
+	char **argv; /* NULL-terminated; from /proc, so possibly rewritten by the target */
+	size_t argc;
+	char *command; /* argv joined by blanks, bounded */
+	char *exe;     /* as readlink says; "" if that is refused */
+	struct maps maps;
+	struct rmem_live mem;
+	struct images *images;
+	struct strings *strings;
+};
+
+/* Opens pid for looking. Errors say which: no such process, zombie, kernel thread, csample itself,
+ * 32-bit, or which privilege is missing (ptrace access is checked by reading). */
+struct err *target_open(pid_t pid, struct images *images, struct strings *strings,
+			struct target **ret);
+void target_close(struct target *t);
+/* After an exec of the target: comm, argv, exe and maps anew. */
+struct err *target_reload(struct target *t);
+/* Reads the maps again; ERR_GONE when the process has. Images are opened when first seen. A failure
+ * leaves the old maps. */
+struct err *target_refresh_maps(struct target *t);
+/* All thread ids, sorted with the main thread first. Free *ret. */
+struct err *target_threads(struct target *t, pid_t **ret, size_t *n_ret);
+/* The name of a thread, at most 63 bytes; false when it is gone. */
+bool target_thread_name(struct target *t, pid_t tid, char *buf, size_t len);
+/* CPU time the kernel charged the whole process, ended threads included, ns; 0 when it is gone. */
+uint64_t target_cpu_ns(struct target *t);
+bool target_alive(struct target *t);
+
+#endif
