@@ -15,7 +15,7 @@ struct bytes {
 
 static inline struct bytes bytes_over(const void *p, size_t len)
 {
-	return (struct bytes){ .p = p, .end = (const uint8_t *)p + len };
+	return (struct bytes){.p = p, .end = (const uint8_t *)p + len};
 }
 static inline size_t bytes_left(const struct bytes *b)
 {
@@ -28,6 +28,6 @@ uint64_t bytes_u64(struct bytes *b);
 uint64_t bytes_uleb(struct bytes *b); /* bits past 64 are dropped, at most 10 bytes are read */
 int64_t bytes_sleb(struct bytes *b);
 const uint8_t *bytes_take(struct bytes *b, size_t len); /* NULL past the end */
-const char *bytes_cstr(struct bytes *b);		/* NULL without a NUL before the end */
+const char *bytes_cstr(struct bytes *b);                /* NULL without a NUL before the end */
 
 #endif

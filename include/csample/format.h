@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Output formats: each a const table row; src/emit/formats.c lists them.
  *
- * To add one: write src/emit/NAME.c with a `const struct format`, declare it in src/emit/emit.h, list
- * it in formats.c, and add its golden file under tests/golden. */
+ * To add one: write src/emit/NAME.c with a `const struct format`, declare it in src/emit/emit.h,
+ * list it in formats.c, and add its golden file under tests/golden. */
 #ifndef CSAMPLE_FORMAT_H
 #define CSAMPLE_FORMAT_H
 
@@ -13,18 +13,18 @@
 #include <csample/profile.h>
 
 struct emit_options {
-	bool functions;	     /* -F: no lines in names */
+	bool functions;      /* -F: no lines in names */
 	bool full_filenames; /* not only the last part of a path */
-	bool annotate;	     /* collapsed: suffixes _[k] _[i] ... as flamegraph.pl knows them */
-	bool inverted;	     /* SVG: icicle at first sight */
+	bool annotate;       /* collapsed: suffixes _[k] _[i] ... as flamegraph.pl knows them */
+	bool inverted;       /* SVG: icicle at first sight */
 	double min_width_px; /* SVG: narrower frames are dropped; 0: the default */
 };
 
 struct format {
-	const char *name;	    /* after -f */
-	const char *const *aliases; /* NULL-terminated, may be NULL */
+	const char *name;            /* after -f */
+	const char *const *aliases;  /* NULL-terminated, may be NULL */
 	const char *const *suffixes; /* ".svg", NULL-terminated: what -o implies */
-	const char *suffix;	    /* of the name csample chooses itself */
+	const char *suffix;          /* of the name csample chooses itself */
 	const char *help;
 	/* Writes the whole profile; checks the stream only at the end. */
 	struct err *(*write)(const struct profile *p, const struct emit_options *opt, FILE *out);
@@ -51,6 +51,6 @@ struct output;
 struct err *output_open(const char *path, struct output **ret);
 FILE *output_stream(struct output *o);
 struct err *output_commit(struct output *o); /* frees o in any case */
-void output_abort(struct output *o);	     /* NULL is allowed */
+void output_abort(struct output *o);         /* NULL is allowed */
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Frames: the common tongue of all stages. Raw ones are places in code; named ones are for people. */
+/* Frames: the common tongue of all stages. Raw ones are places in code; named ones are for people.
+ */
 #ifndef CSAMPLE_FRAME_H
 #define CSAMPLE_FRAME_H
 
@@ -21,21 +22,22 @@ enum frame_kind {
 struct frame {
 	enum frame_kind kind;
 	const char *function; /* never NULL: "module+0x1f" where there is no name */
-	const char *module;   /* path of the ELF file as the target knows it, "[vdso]", "[kernel]" */
-	const char *file;     /* full path of the source, as the debug information has it */
+	const char *module; /* path of the ELF file as the target knows it, "[vdso]", "[kernel]" */
+	const char *file;   /* full path of the source, as the debug information has it */
 	uint32_t line, column;
 };
 
 /* Where a raw frame's facts are to be found. */
 enum raw_kind {
-	RAW_NATIVE = 1, /* owner: image id; addr: address as linked (of the file, not of the process) */
-	RAW_ANON,	/* no file: owner: process id; addr: as the process sees it; aux: name of the
-			 * mapping, an interned string, or 0 when there was no mapping at all */
-	RAW_KERNEL,	/* addr: kernel address */
-	RAW_MARK,	/* aux: an interned string, the whole name */
-	RAW_THREAD,	/* owner: tid; aux: the thread's name, an interned string */
-	RAW_PROCESS,	/* owner: pid; aux: its name */
-	RAW_RUNTIME,	/* owner: index of the runtime; addr, aux: what its describe() needs */
+	RAW_NATIVE =
+	        1,  /* owner: image id; addr: address as linked (of the file, not of the process) */
+	RAW_ANON,   /* no file: owner: process id; addr: as the process sees it; aux: name of the
+	             * mapping, an interned string, or 0 when there was no mapping at all */
+	RAW_KERNEL, /* addr: kernel address */
+	RAW_MARK,   /* aux: an interned string, the whole name */
+	RAW_THREAD, /* owner: tid; aux: the thread's name, an interned string */
+	RAW_PROCESS, /* owner: pid; aux: its name */
+	RAW_RUNTIME, /* owner: index of the runtime; addr, aux: what its describe() needs */
 };
 
 enum {
@@ -55,12 +57,13 @@ struct raw_frame {
 
 /* Where the native frames of a stack end. */
 enum stack_end {
-	STACK_ROOT,	 /* _start, a thread's clone, Go's entry: the outermost frame, proven */
-	STACK_SHORT,	 /* needed more stack bytes than were copied */
-	STACK_NO_RULE,	 /* a pc in no mapping or in code without CFI where frame pointers failed too */
-	STACK_BAD_CFI,	 /* the unwind information is damaged or asks for what we lack */
-	STACK_LOOP,	 /* the stack pointer did not move on */
-	STACK_TOO_DEEP,	 /* STACK_MAX_FRAMES */
+	STACK_ROOT,     /* _start, a thread's clone, Go's entry: the outermost frame, proven */
+	STACK_SHORT,    /* needed more stack bytes than were copied */
+	STACK_NO_RULE,  /* a pc in no mapping or in code without CFI where frame pointers failed too
+	                 */
+	STACK_BAD_CFI,  /* the unwind information is damaged or asks for what we lack */
+	STACK_LOOP,     /* the stack pointer did not move on */
+	STACK_TOO_DEEP, /* STACK_MAX_FRAMES */
 	STACK_NO_MEMORY, /* an address that is neither in the copy nor in a file */
 	STACK_ENDS
 };
@@ -71,7 +74,7 @@ extern const char *const stack_end_names[STACK_ENDS]; /* "root", "short", ... as
 /* Leaf first. */
 struct stack {
 	struct raw_frame *frames; /* room for STACK_MAX_FRAMES and a few marks */
-	uint64_t *cfas;		  /* per frame, its canonical frame address (0: none): for splicing */
+	uint64_t *cfas; /* per frame, its canonical frame address (0: none): for splicing */
 	size_t n, cap;
 	enum stack_end end;
 };

@@ -10,7 +10,8 @@
 static inline uint64_t hash_u64(uint64_t x)
 {
 	x ^= x >> 32;
-	x *= 0xd6e8feb86659fd93ULL; /* mix of Degski/Mulvey; see nullprogram.com's survey of hashes */
+	x *= 0xd6e8feb86659fd93ULL; /* mix of Degski/Mulvey; see nullprogram.com's survey of hashes
+	                             */
 	x ^= x >> 32;
 	x *= 0xd6e8feb86659fd93ULL;
 	x ^= x >> 32;
@@ -26,7 +27,7 @@ struct map64 {
 	struct map64_slot {
 		uint64_t key, value;
 		bool used;
-	} *slots;
+	} * slots;
 	size_t n, cap;
 };
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One pointer per distinct string, so that names compare by address. Not thread-safe: the worker's. */
+/* One pointer per distinct string, so that names compare by address. Not thread-safe: the worker's.
+ */
 #ifndef CSAMPLE_INTERN_H
 #define CSAMPLE_INTERN_H
 

@@ -10,8 +10,8 @@
 void mem_cleanup_free(void *pp);   /* pp is a T ** */
 void mem_cleanup_close(int *fd);   /* closes fds >= 0 */
 void mem_cleanup_fclose(FILE **f); /* closes non-NULL streams */
-#define _cleanup_free_ __attribute__((cleanup(mem_cleanup_free)))
-#define _cleanup_close_ __attribute__((cleanup(mem_cleanup_close)))
+#define _cleanup_free_   __attribute__((cleanup(mem_cleanup_free)))
+#define _cleanup_close_  __attribute__((cleanup(mem_cleanup_close)))
 #define _cleanup_fclose_ __attribute__((cleanup(mem_cleanup_fclose)))
 
 /* These never return NULL: without memory csample says so and exits with 1, which the target does
@@ -28,8 +28,8 @@ struct arena;
 struct arena *arena_create(void);
 void arena_destroy(struct arena *a);
 void *arena_alloc(struct arena *a, size_t size); /* aligned to 16, not zeroed, never NULL */
-void arena_reset(struct arena *a);		 /* forgets all, keeps the memory */
-size_t arena_bytes(const struct arena *a);	 /* held from the system */
+void arena_reset(struct arena *a);               /* forgets all, keeps the memory */
+size_t arena_bytes(const struct arena *a);       /* held from the system */
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Weighted stacks: a trie of locations. Filled with raw frames while sampling, named once when read.
- * Emitters see this and nothing else; a reader of a profile file fills the same structure. */
+/* Weighted stacks: a trie of locations. Filled with raw frames while sampling, named once when
+ * read. Emitters see this and nothing else; a reader of a profile file fills the same structure. */
 #ifndef CSAMPLE_PROFILE_H
 #define CSAMPLE_PROFILE_H
 
@@ -22,16 +22,16 @@ struct profile_mapping {
 /* A place in code: one raw frame and, once named, the frames it stands for, innermost first. */
 struct location {
 	struct raw_frame raw;
-	uint32_t mapping; /* index + 1 into mappings; 0: none */
-	uint64_t address; /* in the process, for pprof */
-	uint32_t n_frames; /* 0: not named yet */
+	uint32_t mapping;           /* index + 1 into mappings; 0: none */
+	uint64_t address;           /* in the process, for pprof */
+	uint32_t n_frames;          /* 0: not named yet */
 	const struct frame *frames; /* owned by the profile */
 };
 
 #define PROFILE_VALUES 2 /* [0]: samples; [1]: nanoseconds, of what meta.value_type says */
 
-/* A node of the trie: a location with its callers. nodes[0] is the root, without a location. Parents
- * come before their children. */
+/* A node of the trie: a location with its callers. nodes[0] is the root, without a location.
+ * Parents come before their children. */
 struct profile_node {
 	uint32_t parent;
 	uint32_t location;
@@ -39,11 +39,11 @@ struct profile_node {
 };
 
 struct profile_meta {
-	const char *title;	/* interned, as the rest here; NULL: none */
-	const char *command;	/* command line of the target */
-	const char *event;	/* "cpu", "wall", "cycles" */
+	const char *title;      /* interned, as the rest here; NULL: none */
+	const char *command;    /* command line of the target */
+	const char *event;      /* "cpu", "wall", "cycles" */
 	const char *value_type; /* pprof's type of values[1]: "cpu", "wall" */
-	const char *note;	/* what the reader must know: "perf events refused: timer fallback" */
+	const char *note; /* what the reader must know: "perf events refused: timer fallback" */
 	int32_t pid;
 	double rate_hz;
 	int64_t start_unix_ns;
@@ -69,10 +69,11 @@ void profile_destroy(struct profile *p);
 
 /* Adds a stack, leaf first, and returns its leaf node. An empty stack counts on the root node. */
 uint32_t profile_add(struct profile *p, const struct raw_frame *leaf_first, size_t n,
-		     const uint64_t values[PROFILE_VALUES]);
+                     const uint64_t values[PROFILE_VALUES]);
 /* More of what profile_add() returned. */
 void profile_add_to_node(struct profile *p, uint32_t node, const uint64_t values[PROFILE_VALUES]);
-/* Index + 1 of a mapping, added if it is new (file, build id, start and offset are its identity). */
+/* Index + 1 of a mapping, added if it is new (file, build id, start and offset are its identity).
+ */
 uint32_t profile_mapping(struct profile *p, const struct profile_mapping *mapping);
 
 /* Gives each location without frames its names; frames are copied. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One thread at one instant: registers, stack bytes, whatever a runtime asked for. Lives in a slot of
- * the queue or in a file; everything after capture works on this alone. */
+/* One thread at one instant: registers, stack bytes, whatever a runtime asked for. Lives in a slot
+ * of the queue or in a file; everything after capture works on this alone. */
 #ifndef CSAMPLE_SNAPSHOT_H
 #define CSAMPLE_SNAPSHOT_H
 
@@ -54,17 +54,17 @@ struct region {
 
 struct snapshot {
 	pid_t pid, tid;
-	uint64_t time_ns;	/* CLOCK_MONOTONIC of the trigger */
-	uint64_t pause_ns;	/* trigger to release; 0 when nothing was held */
-	uint64_t cpu_ns;	/* CPU time of the thread since its previous snapshot */
-	uint64_t wall_ns;	/* wall time since its previous observation (wall only) */
+	uint64_t time_ns;  /* CLOCK_MONOTONIC of the trigger */
+	uint64_t pause_ns; /* trigger to release; 0 when nothing was held */
+	uint64_t cpu_ns;   /* CPU time of the thread since its previous snapshot */
+	uint64_t wall_ns;  /* wall time since its previous observation (wall only) */
 	enum captured_by by;
-	char state;		/* R S D ..., as /proc has it */
-	int32_t syscall;	/* number it blocks in; -1: none or not known */
-	uint16_t n_kernel;	/* kernel callchain, leaf first */
-	uint16_t n_regions;	/* regions[0] is the stack, from the stack pointer up */
+	char state;         /* R S D ..., as /proc has it */
+	int32_t syscall;    /* number it blocks in; -1: none or not known */
+	uint16_t n_kernel;  /* kernel callchain, leaf first */
+	uint16_t n_regions; /* regions[0] is the stack, from the stack pointer up */
 	uint32_t n_bytes;
-	uint32_t reads;		/* process_vm_readv calls it took */
+	uint32_t reads; /* process_vm_readv calls it took */
 	struct regs regs;
 	struct region regions[SNAPSHOT_MAX_REGIONS];
 	uint64_t kernel[SNAPSHOT_MAX_KERNEL];

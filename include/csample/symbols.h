@@ -21,29 +21,30 @@ struct symbols_config {
 
 struct symbols;
 struct symbols *symbols_create(struct images *images, struct strings *strings,
-			       const struct symbols_config *config);
+                               const struct symbols_config *config);
 void symbols_destroy(struct symbols *s);
 
-/* Opens now whatever naming frames of img will need later (separate debug files in the target's root
- * and here), but parses nothing: a few milliseconds at most, and no network. */
+/* Opens now whatever naming frames of img will need later (separate debug files in the target's
+ * root and here), but parses nothing: a few milliseconds at most, and no network. */
 void symbols_prepare_image(struct symbols *s, struct image *img);
-/* Tells where RAW_ANON frames of this owner are named: /tmp/perf-NSPID.map beneath root_fd, which is
- * duplicated; the file is opened now if it is there, and looked for again when names are asked for.
- * uid: the file must belong to it or to root. */
+/* Tells where RAW_ANON frames of this owner are named: /tmp/perf-NSPID.map beneath root_fd, which
+ * is duplicated; the file is opened now if it is there, and looked for again when names are asked
+ * for. uid: the file must belong to it or to root. */
 void symbols_add_process(struct symbols *s, uint32_t owner, int root_fd, int32_t ns_pid,
-			 uint32_t uid);
+                         uint32_t uid);
 
 /* Names one raw frame: innermost (inlined) first, the function that really exists last; at least 1,
  * at most max (>= 1) frames are written to out. Never fails: without symbols the name is
  * "module+0xoffset". Results are cached per (image, address). */
 size_t symbols_name(struct symbols *s, struct raw_frame raw, struct frame *out, size_t max);
 
-/* A function's name from the object file's symbol table, undemangled, and its start as linked; false:
- * none. For unwinding roots and runtimes. */
-bool symbols_lookup_name(struct symbols *s, struct image *img, uint64_t vaddr, const char **name_ret,
-			 uint64_t *start_ret);
+/* A function's name from the object file's symbol table, undemangled, and its start as linked;
+ * false: none. For unwinding roots and runtimes. */
+bool symbols_lookup_name(struct symbols *s, struct image *img, uint64_t vaddr,
+                         const char **name_ret, uint64_t *start_ret);
 
-/* How well img could be named: "symtab", "dynsym", "debug file /…", "none"; for doctor and pprof. */
+/* How well img could be named: "symtab", "dynsym", "debug file /…", "none"; for doctor and pprof.
+ */
 struct symbols_source {
 	bool has_functions, has_lines, has_inlines;
 	const char *origin; /* where the names come from, for people; interned */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A process to look at: who it is, what it has mapped, which threads it has. Reads /proc only, never
- * stops anything. */
+/* A process to look at: who it is, what it has mapped, which threads it has. Reads /proc only,
+ * never stops anything. */
 #ifndef CSAMPLE_TARGET_H
 #define CSAMPLE_TARGET_H
 
@@ -21,7 +21,7 @@ struct mapping {
 	bool readable, writable, executable;
 	const char *name;    /* interned: path, "[heap]", "" for anonymous memory */
 	struct image *image; /* NULL: not an ELF file, or it could not be opened */
-	uint64_t bias;	     /* address in the process less address as linked, when image is set */
+	uint64_t bias;       /* address in the process less address as linked, when image is set */
 };
 
 struct maps {
@@ -32,17 +32,17 @@ struct maps {
 
 /* The mapping that holds addr, or NULL. */
 const struct mapping *maps_find(const struct maps *maps, uint64_t addr);
-/* Parses the text of a maps file (not NUL-terminated). Pure: images are left NULL. Lines that do not
- * parse are skipped. The caller frees with maps_deinit(). */
+/* Parses the text of a maps file (not NUL-terminated). Pure: images are left NULL. Lines that do
+ * not parse are skipped. The caller frees with maps_deinit(). */
 void maps_parse(const char *text, size_t len, struct strings *strings, struct maps *ret);
 void maps_deinit(struct maps *maps);
 
 struct target {
-	pid_t pid;	    /* as csample sees it */
-	pid_t ns_pid;	    /* innermost NSpid: what the target itself takes for its pid */
-	int proc_fd;	    /* /proc/PID */
-	int root_fd;	    /* /proc/PID/root, O_PATH */
-	int pid_fd;	    /* readable once the process has ended; -1 on old kernels */
+	pid_t pid;           /* as csample sees it */
+	pid_t ns_pid;        /* innermost NSpid: what the target itself takes for its pid */
+	int proc_fd;         /* /proc/PID */
+	int root_fd;         /* /proc/PID/root, O_PATH */
+	int pid_fd;          /* readable once the process has ended; -1 on old kernels */
 	uint64_t start_time; /* clock ticks after boot: with pid, the identity of the process */
 	uid_t uid;
 	char comm[64];
@@ -59,7 +59,7 @@ struct target {
 /* Opens pid for looking. Errors say which: no such process, zombie, kernel thread, csample itself,
  * 32-bit, or which privilege is missing (ptrace access is checked by reading). */
 struct err *target_open(pid_t pid, struct images *images, struct strings *strings,
-			struct target **ret);
+                        struct target **ret);
 void target_close(struct target *t);
 /* After an exec of the target: comm, argv, exe and maps anew. */
 struct err *target_reload(struct target *t);

@@ -7,15 +7,19 @@
 #include <csample/snapshot.h>
 
 const char *const stack_end_names[STACK_ENDS] = {
-	[STACK_ROOT] = "root",		 [STACK_SHORT] = "truncated", [STACK_NO_RULE] = "no_unwind_rule",
-	[STACK_BAD_CFI] = "bad_cfi",	 [STACK_LOOP] = "loop",	      [STACK_TOO_DEEP] = "too_deep",
-	[STACK_NO_MEMORY] = "no_memory",
+        [STACK_ROOT] = "root",
+        [STACK_SHORT] = "truncated",
+        [STACK_NO_RULE] = "no_unwind_rule",
+        [STACK_BAD_CFI] = "bad_cfi",
+        [STACK_LOOP] = "loop",
+        [STACK_TOO_DEEP] = "too_deep",
+        [STACK_NO_MEMORY] = "no_memory",
 };
 
 const char *const captured_by_names[CAPTURED_WAYS] = {
-	[BY_PREEMPT] = "preempt",
-	[BY_ASLEEP] = "asleep",
-	[BY_STOP] = "stop",
+        [BY_PREEMPT] = "preempt",
+        [BY_ASLEEP] = "asleep",
+        [BY_STOP] = "stop",
 };
 
 void stack_init(struct stack *s)

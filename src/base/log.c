@@ -9,9 +9,9 @@
 
 static bool enabled[LOG_SUBSYSTEMS];
 static const char *const names[LOG_SUBSYSTEMS] = {
-	[LOG_TARGET] = "target",   [LOG_TRIGGER] = "trigger", [LOG_CAPTURE] = "capture",
-	[LOG_UNWIND] = "unwind",   [LOG_DECODE] = "decode",   [LOG_SYMBOLS] = "symbols",
-	[LOG_EMIT] = "emit",
+        [LOG_TARGET] = "target", [LOG_TRIGGER] = "trigger", [LOG_CAPTURE] = "capture",
+        [LOG_UNWIND] = "unwind", [LOG_DECODE] = "decode",   [LOG_SYMBOLS] = "symbols",
+        [LOG_EMIT] = "emit",
 };
 
 static void print(const char *head, const char *fmt, va_list ap)
@@ -74,10 +74,11 @@ struct err *log_enable(const char *subsystems)
 				enabled[i] = found = true;
 		}
 		if (!found)
-			return err_new(ERR_USAGE,
-				       "--debug %.*s: not a subsystem; use target, trigger, capture, "
-				       "unwind, decode, symbols, emit or all",
-				       (int)len, p);
+			return err_new(
+			        ERR_USAGE,
+			        "--debug %.*s: not a subsystem; use target, trigger, capture, "
+			        "unwind, decode, symbols, emit or all",
+			        (int)len, p);
 		p += len + (p[len] == ',');
 	}
 	return NULL;

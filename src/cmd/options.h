@@ -13,8 +13,8 @@ enum opt_event { OPT_CPU, OPT_CYCLES, OPT_WALL };
 enum opt_capture { OPT_CAPTURE_AUTO, OPT_CAPTURE_PREEMPT, OPT_CAPTURE_STOP };
 
 struct options {
-	pid_t pid;	      /* 0: not given */
-	double rate_hz;	      /* default 100; 0 < rate <= 10000 checked */
+	pid_t pid;      /* 0: not given */
+	double rate_hz; /* default 100; 0 < rate <= 10000 checked */
 	bool duration_set;
 	uint64_t duration_ns; /* 0: unlimited */
 	const char *output;   /* NULL: not given */
@@ -22,16 +22,16 @@ struct options {
 	enum opt_event event;
 	enum opt_capture capture;
 	bool nonblocking;
-	bool kernel;	      /* --kernel */
-	bool threads;	      /* -t */
-	bool functions;	      /* -F, --nolineno */
+	bool kernel;    /* --kernel */
+	bool threads;   /* -t */
+	bool functions; /* -F, --nolineno */
 	bool full_filenames;
 	bool annotate;
 	bool inverted;
-	bool json;	      /* -j */
+	bool json; /* -j */
 	const char *stats_json;
-	const char *debug;    /* --debug SUBSYSTEMS */
-	char **child_argv;    /* after --, NULL-terminated; NULL: none */
+	const char *debug; /* --debug SUBSYSTEMS */
+	char **child_argv; /* after --, NULL-terminated; NULL: none */
 };
 
 /* One function per command, in a file of its own. The error is printed by main, which exits with 2

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* /proc/PID/maps as text, parsed without touching anything else: core files and tests use it too.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include <csample/target.h>
+#include <csample/vec.h>
+
+#define MAX_MAPPINGS ((size_t)1 << 20)
+
+struct cursor {
+	const char *p, *end;
+	bool bad;
+};
+
+static uint64_t number(struct cursor *c, unsigned base, char stop)
+{
+	uint64_t v = 0;
+	const char *begin = c->p;
+	for (; c->p < c->end; c->p++) {
+		char ch = *c->p;
+		unsigned digit;
+		if (ch >= '0' && ch <= '9')
+			digit = (unsigned)(ch - '0');
+		else if (ch >= 'a' && ch <= 'f')
+			digit = (unsigned)(ch - 'a') + 10;
+		else
+			break;
+		if (digit >= base)
+			break;
+		v = v * base + digit;
+	}
+	if (c->p == begin || c->p == c->end || *c->p != stop) {
+		c->bad = true;
+		return v;
+	}
+	c->p++;
+	return v;
+}
+
+/* proc(5): start-end rwxp offset major:minor inode name; the last field padded and maybe absent. */
+static bool parse_line(const char *line, const char *end, struct strings *strings,
+                       struct mapping *ret)
+{
+	struct cursor c = {line, end, false};
+	struct mapping m = {0};
+	m.start = number(&c, 16, '-');
+	m.end = number(&c, 16, ' ');
+	if (c.bad || c.end - c.p < 5)
+		return false;
+	m.readable = c.p[0] == 'r';
+	m.writable = c.p[1] == 'w';
+	m.executable = c.p[2] == 'x';
+	c.p += 5;
+	m.offset = number(&c, 16, ' ');
+	m.dev_major = (uint32_t)number(&c, 16, ':');
+	m.dev_minor = (uint32_t)number(&c, 16, ' ');
+	const char *inode = c.p;
+	m.inode = 0;
+	while (c.p < c.end && *c.p >= '0' && *c.p <= '9')
+		m.inode = m.inode * 10 + (uint64_t)(*c.p++ - '0');
+	if (c.bad || c.p == inode || m.start >= m.end)
+		return false;
+	while (c.p < c.end && *c.p == ' ')
+		c.p++;
+	m.name = intern_n(strings, c.p, (size_t)(c.end - c.p));
+	*ret = m;
+	return true;
+}
+
+void maps_parse(const char *text, size_t len, struct strings *strings, struct maps *ret)
+{
+	VEC(struct mapping) v = {0};
+	const char *end = text + len;
+	for (const char *line = text; line < end && v.n < MAX_MAPPINGS;) {
+		const char *eol = memchr(line, '\n', (size_t)(end - line));
+		if (!eol)
+			eol = end;
+		struct mapping m;
+		/* Read in pieces while the target maps and unmaps, lines can overlap: the first
+		 * counts. */
+		if (parse_line(line, eol, strings, &m) && (!v.n || m.start >= v.items[v.n - 1].end))
+			*vec_add(&v) = m;
+		line = eol + 1;
+	}
+	*ret = (struct maps){.items = v.items, .n = v.n};
+}
+
+void maps_deinit(struct maps *maps)
+{
+	free(maps->items);
+	*maps = (struct maps){0};
+}
+
+const struct mapping *maps_find(const struct maps *maps, uint64_t addr)
+{
+	size_t lo = 0, hi = maps->n;
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		if (maps->items[mid].end <= addr)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < maps->n && maps->items[lo].start <= addr ? &maps->items[lo] : NULL;
+}
