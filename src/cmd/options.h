@@ -4,7 +4,9 @@
 #define CMD_OPTIONS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #include <csample/err.h>
@@ -18,7 +20,7 @@ struct options {
 	bool duration_set;
 	uint64_t duration_ns; /* 0: unlimited */
 	const char *output;   /* NULL: not given */
-	const char *format;   /* NULL: not given; checked by the command */
+	const char *format;   /* NULL: not given; else the name of a format */
 	enum opt_event event;
 	enum opt_capture capture;
 	bool nonblocking;
@@ -29,10 +31,68 @@ struct options {
 	bool annotate;
 	bool inverted;
 	bool json; /* -j */
+	bool help; /* --help: parsing stops there */
 	const char *stats_json;
 	const char *debug; /* --debug SUBSYSTEMS */
+	const char *topic; /* help: the command to explain; NULL: all */
 	char **child_argv; /* after --, NULL-terminated; NULL: none */
 };
+
+/* One bit for each command: which options it takes. */
+enum {
+	CMD_RECORD = 1 << 0,
+	CMD_DUMP = 1 << 1,
+	CMD_DOCTOR = 1 << 2,
+	CMD_VERSION = 1 << 3,
+	CMD_HELP = 1 << 4,
+};
+
+struct command {
+	unsigned bit; /* CMD_... */
+	const char *name;
+	const char *summary;  /* a line in the list of commands */
+	const char *usage;    /* after "csample NAME " */
+	const char *about;    /* paragraph under the usage line; may be NULL */
+	const char *examples; /* indented lines; may be NULL */
+	struct err *(*run)(const struct options *opt, int *status);
+};
+
+/* An option. From this row come parsing, --help, the man page and the completions. */
+struct option_row {
+	char letter;       /* 0: none */
+	const char *name;  /* after -- */
+	const char *arg;   /* name of its value in the help; NULL: a flag */
+	unsigned commands; /* CMD_... | ... */
+	struct err *(*set)(const struct option_row *row, const char *value, struct options *opt);
+	size_t at;         /* offset of its member in struct options */
+	const char *group; /* heading in the help; NULL: not shown there */
+	const char *help;
+	const char *alias; /* another long name; may be NULL */
+};
+
+extern const struct command commands[];
+extern const size_t n_commands;
+extern const struct option_row option_rows[];
+extern const size_t n_option_rows;
+extern const char csample_version[];
+
+/* Reads the command line: *command is what to run, with *ret. ERR_USAGE says in one line what is
+ * wrong and how to put it right. Strings of argv are borrowed. */
+struct err *options_parse(int argc, char **argv, const struct command **command,
+                          struct options *ret);
+/* The command of that name or unambiguous beginning; ERR_USAGE otherwise. */
+struct err *command_find(const char *name, const struct command **ret);
+
+/* The text of a command's help; all commands' for NULL. */
+void help_print(FILE *out, const struct command *command);
+
+/* Values as the command line has them; each takes the whole string or fails with ERR_USAGE. */
+struct err *value_duration(const char *s, uint64_t *ns_ret); /* 30 30s 5m 1h 250ms unlimited */
+struct err *value_rate(const char *s, double *hz_ret);       /* 0 < rate <= 10000 */
+struct err *value_pid(const char *s, pid_t *ret);            /* decimal, or 0x... */
+
+/* The most similar of names[0..n), or NULL when none is near. */
+const char *suggest(const char *word, const char *const *names, size_t n);
 
 /* One function per command, in a file of its own. The error is printed by main, which exits with 2
  * for ERR_USAGE and 1 for the rest; without an error with *status, preset to 0. */
@@ -40,5 +100,6 @@ struct err *cmd_record(const struct options *opt, int *status);
 struct err *cmd_dump(const struct options *opt, int *status);
 struct err *cmd_doctor(const struct options *opt, int *status);
 struct err *cmd_version(const struct options *opt, int *status);
+struct err *cmd_help(const struct options *opt, int *status);
 
 #endif
