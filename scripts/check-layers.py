@@ -7,20 +7,21 @@ import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-BASE = {"err", "mem", "log", "intern", "vec", "hash", "bytes", "strbuf", "rmem", "frame", "snapshot"}
+BASE = {"err", "mem", "log", "intern", "vec", "hash", "bytes", "strbuf", "rmem", "frame", "snapshot", "stats"}
 TARGET = BASE | {"image", "target", "runtime"}
 MAY = {
     "base": BASE,
     "target": TARGET,
-    "trigger": TARGET | {"trigger", "stats"},
-    "capture": TARGET | {"trigger", "capture", "stats"},
+    "trigger": TARGET | {"trigger"},
+    "capture": TARGET | {"trigger", "capture", "recorded"},
     "unwind": TARGET | {"unwinder"},
     "decode": TARGET | {"runtime", "decode"},
     "symbols": TARGET | {"symbols"},
     "profile": BASE | {"profile"},
     "emit": BASE | {"profile", "format"},
+    "engine": TARGET | {"trigger", "capture", "unwinder", "symbols", "engine", "recorded"},
     "cmd": None,  # all
-    "": None,  # src/main.c, src/engine.c
+    "": None,  # src/main.c
 }
 
 

@@ -58,6 +58,9 @@ struct snapshot {
 	uint64_t pause_ns; /* trigger to release; 0 when nothing was held */
 	uint64_t cpu_ns;   /* CPU time of the thread since its previous snapshot */
 	uint64_t wall_ns;  /* wall time since its previous observation (wall only) */
+	/* Before it, the thread was seen to sleep on as in its previous snapshot so often, so long.
+	 */
+	uint64_t prior_repeats, prior_wall_ns;
 	enum captured_by by;
 	char state;         /* R S D ..., as /proc has it */
 	int32_t syscall;    /* number it blocks in; -1: none or not known */

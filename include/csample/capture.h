@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Registers and memory of one thread at one instant: three ways behind one interface, the table of
+ * threads they need, and the queue their snapshots travel in. DESIGN: "Capture". */
+#ifndef CSAMPLE_CAPTURE_H
+#define CSAMPLE_CAPTURE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include <csample/err.h>
+#include <csample/runtime.h>
+#include <csample/snapshot.h>
+#include <csample/stats.h>
+#include <csample/trigger.h>
+
+#define STACK_FIRST_COPY ((uint32_t)64 * 1024) /* of a thread never seen: whole, most likely */
+#define STACK_MIN_COPY   ((uint32_t)4 * 1024)
+#define STACK_MAX_COPY   ((uint32_t)1024 * 1024)
+#define STACK_RED_ZONE   128 /* below the stack pointer; x86-64 psABI 3.2.2 */
+#define SCHEDSTAT_TEXT   64
+
+/* A thread of the target, with its files kept open so that nothing is opened in the pause. */
+struct thread {
+	pid_t tid;
+	int schedstat_fd, stat_fd, syscall_fd;
+	_Atomic bool busy;           /* held by the sampler that captures it; never waited for */
+	_Atomic bool ended;          /* its files say ESRCH */
+	_Atomic uint32_t copy_bytes; /* stack to copy: what its last stacks needed, and some */
+	/* Below: by the holder of busy alone. */
+	uint64_t credited_ns; /* CPU time that snapshots have carried so far */
+	uint64_t observed_ns; /* when it was last observed; wall only */
+	uint64_t repeats,
+	        repeats_wall_ns; /* observations since in which it had not run; wall only */
+	char asleep_text[SCHEDSTAT_TEXT]; /* schedstat when last captured asleep; "": not */
+};
+
+/* All threads, found by tid without a lock. The worker alone adds and removes; samplers read
+ * between threads_enter() and threads_leave(). */
+struct threads;
+#define MAX_READERS 1025
+struct threads *threads_create(void);
+void threads_destroy(struct threads *t);
+/* Opens the files of a thread. born: created while we watch, so that all its CPU time is ours to
+ * credit; otherwise what it has used so far is not. Returns NULL when the thread has ended, or
+ * *full is set because descriptors ran out. Worker only. */
+struct thread *threads_add(struct threads *t, int proc_fd, pid_t tid, bool born, bool *full);
+void threads_remove(struct threads *t, pid_t tid); /* worker only */
+void threads_collect(struct threads *t);           /* frees what no sampler can still see */
+struct thread *threads_find(struct threads *t, pid_t tid);
+size_t threads_count(const struct threads *t);
+struct thread *threads_at(const struct threads *t, size_t i); /* worker only; order is arbitrary */
+/* For readers: the thread at or after *cursor in the table, which is moved behind it; NULL at the
+ * end, and *cursor is 0 again. */
+struct thread *threads_next(struct threads *t, size_t *cursor);
+void threads_enter(struct threads *t, unsigned reader);
+void threads_leave(struct threads *t, unsigned reader);
+static inline bool thread_try_hold(struct thread *th)
+{
+	return !atomic_exchange_explicit(&th->busy, true, memory_order_acquire);
+}
+static inline void thread_release(struct thread *th)
+{
+	atomic_store_explicit(&th->busy, false, memory_order_release);
+}
+/* CPU time the thread has used, ns, from its schedstat; false when it has ended. */
+bool thread_cpu_ns(struct thread *th, uint64_t *ret);
+
+/* What all ways need. One per capturing thread of ours, set up before it starts. */
+struct capture {
+	pid_t pid;
+	int mem_fd; /* of /proc/PID/mem, where process_vm_readv is refused; -1: use that */
+	struct gatherer gather;
+	timer_t stop_timer; /* interrupts a waitpid that takes too long */
+	bool has_stop_timer;
+	pid_t pending[16]; /* threads that did not stop in time, still seized by us */
+	unsigned n_pending;
+};
+void capture_init(struct capture *c, pid_t pid, int mem_fd);
+/* To be called on the thread that will use c: arms what stop needs. */
+struct err *capture_prepare_stop(struct capture *c);
+void capture_deinit(struct capture *c);
+
+#define CAPTURED (-1)
+/* Each fills snap, whose bytes have room for capacity, and returns CAPTURED or an enum loss. */
+
+/* The thread that the tick interrupted, held off cpu because the calling thread runs there. */
+int capture_preempt(struct capture *c, struct thread *th, const struct tick *tick, int cpu,
+                    struct snapshot *snap, uint32_t capacity);
+/* A blocked thread; LOSS_RUNNING if it is not. The holder of th->busy calls it. */
+int capture_asleep(struct capture *c, struct thread *th, struct snapshot *snap, uint32_t capacity);
+/* Any thread, by ptrace. th may be NULL for a thread not known yet: cpu_ns is then 0. */
+int capture_stop(struct capture *c, pid_t tid, struct thread *th, struct snapshot *snap,
+                 uint32_t capacity);
+/* Lets go of threads that stopped only after their time; call it now and then while n_pending. */
+void capture_release_pending(struct capture *c);
+
+/* One sampler to one worker, without locks: a ring of bytes for snapshots of any size. */
+struct queue;
+/* bytes: a power of two; all of it is faulted in. */
+struct err *queue_create(size_t bytes, struct queue **ret);
+void queue_destroy(struct queue *q);
+/* Sampler: a snapshot whose ->bytes have room for capacity, NULL when the queue is full. One at a
+ * time; not pushing it gives it back. */
+struct snapshot *queue_reserve(struct queue *q, uint32_t capacity);
+/* Sampler: hands the reserved snapshot over, cut to its n_bytes. True if the worker should be woken
+ * because the queue is filling. */
+bool queue_push(struct queue *q, struct snapshot *snap);
+/* Worker: the oldest snapshot, or NULL. It stays valid until queue_pop(). */
+const struct snapshot *queue_peek(struct queue *q);
+void queue_pop(struct queue *q);
+
+#endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The line, and the loop around it: samplers capture, the caller's thread unwinds and hands stacks
+ * to a sink. record, dump and whatever comes later differ in the sink alone. */
+#ifndef CSAMPLE_ENGINE_H
+#define CSAMPLE_ENGINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <csample/capture.h>
+#include <csample/err.h>
+#include <csample/frame.h>
+#include <csample/stats.h>
+#include <csample/symbols.h>
+#include <csample/target.h>
+
+enum engine_event { ENGINE_CPU, ENGINE_CYCLES, ENGINE_WALL };
+enum engine_capture {
+	ENGINE_AUTO,    /* what harms least: preempt, asleep, stop */
+	ENGINE_PREEMPT, /* preempt for running threads or nothing */
+	ENGINE_STOP     /* stop for running threads */
+};
+
+/* Where stacks go. Called on the thread that calls engine_poll() and engine_stop(). */
+struct sink {
+	void *arg;
+	/* frames: kernel frames first, then native ones, leaf first; frames of snap are not named.
+	 */
+	void (*on_stack)(void *arg, const struct snapshot *snap, const struct stack *stack);
+	/* The thread slept on as in its last snapshot, observed n times, wall_ns in all. */
+	void (*on_repeat)(void *arg, pid_t tid, uint64_t n, uint64_t wall_ns);
+	/* The thread has ended, or (left true) sampling has, and left_ns of its CPU time were in no
+	 * snapshot; of ended threads that is not known and 0. Optional. */
+	void (*on_thread_end)(void *arg, pid_t tid, bool left, uint64_t left_ns);
+	/* Its name may have changed. Optional. */
+	void (*on_thread_name)(void *arg, pid_t tid);
+	FILE *snapshots; /* each snapshot is also written here (csample/recorded.h); NULL: not */
+};
+
+struct engine_config {
+	enum engine_event event;
+	enum engine_capture capture;
+	bool nonblocking; /* never stop a thread */
+	bool kernel;      /* kernel frames too */
+	double rate_hz;
+	bool until_exec; /* the target is a child of ours that has yet to exec: nothing before
+	                    counts */
+	struct gatherer gather;
+};
+
+struct engine;
+/* Finds out what is permitted and opens it; nothing is sampled yet. The config, sink and symbols
+ * are the caller's and outlive the engine. Errors: what was asked for is not to be had, and why. */
+struct err *engine_create(struct target *target, struct symbols *symbols,
+                          const struct engine_config *config, const struct sink *sink,
+                          struct engine **ret);
+void engine_destroy(struct engine *e);
+/* What the user should know of how samples are taken, NULL if all is as asked for: "perf events are
+ * refused (...): ...". */
+const char *engine_note(const struct engine *e);
+struct err *engine_start(struct engine *e);
+/* Works off what has arrived, and waits for more at most timeout_ms; a signal ends the wait. False
+ * once the target has ended. */
+bool engine_poll(struct engine *e, int timeout_ms);
+/* Ends sampling and works off the rest. */
+void engine_stop(struct engine *e);
+void engine_get_stats(struct engine *e, struct stats *ret);
+
+#endif

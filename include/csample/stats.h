@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What was lost, and why; how long the target was held. Shown at the end of each recording. */
+#ifndef CSAMPLE_STATS_H
+#define CSAMPLE_STATS_H
+
+#include <stdint.h>
+
+#include <csample/frame.h>
+#include <csample/snapshot.h>
+
+/* Why a tick of the target gave no snapshot. Its CPU time is not lost: the thread's next snapshot,
+ * or the end, carries it. */
+enum loss {
+	LOSS_RING,    /* the perf ring overflowed, or the kernel throttled the event */
+	LOSS_QUEUE,   /* the worker did not keep up */
+	LOSS_MERGED,  /* several ticks in one wake-up: the last of them counts */
+	LOSS_LATE,    /* the sampler ran too late for the registers to be true */
+	LOSS_MOVED,   /* the thread ran, or was elsewhere, while it was copied */
+	LOSS_BUSY,    /* another sampler had the thread in hand */
+	LOSS_NEW,     /* a thread not yet known, where only known ones can be captured */
+	LOSS_RUNNING, /* not blocked, when only a blocked thread could be captured */
+	LOSS_GONE,    /* the thread has ended */
+	LOSS_TRACED,  /* another tracer has it, and only a stop would do */
+	LOSS_REFUSED, /* no permission to stop or read it */
+	LOSS_TIMEOUT, /* it did not stop in time */
+	LOSS_MEMORY,  /* its stack cannot be read */
+	LOSS_NO_REGS, /* a record without user registers */
+	LOSS_EXEC,    /* taken between two programs */
+	LOSSES
+};
+extern const char *const loss_names[LOSSES]; /* as JSON has them */
+
+/* Durations in ns, eight buckets to each power of two. */
+#define HISTOGRAM_BUCKETS 320
+struct histogram {
+	uint64_t buckets[HISTOGRAM_BUCKETS];
+	uint64_t count, max;
+};
+void histogram_add(struct histogram *h, uint64_t ns);
+void histogram_merge(struct histogram *into, const struct histogram *from);
+/* The value below which a share of q (0..1) lies, ns, within 6%; 0 when empty. */
+uint64_t histogram_quantile(const struct histogram *h, double q);
+
+struct stats {
+	uint64_t samples;                 /* snapshots that became stacks, repeats included */
+	uint64_t captured[CAPTURED_WAYS]; /* snapshots by way */
+	uint64_t lost[LOSSES];
+	uint64_t ends[STACK_ENDS]; /* of the stacks; [STACK_ROOT] is the good ones */
+	uint64_t reads;            /* process_vm_readv calls */
+	struct histogram pause;
+	uint64_t duration_ns;
+	uint64_t target_cpu_ns;   /* what the kernel charged the target meanwhile */
+	uint64_t profile_cpu_ns;  /* the profile's total, when it counts CPU time */
+	uint64_t not_sampled_ns;  /* of that, on no stack */
+	uint64_t first_sample_ns; /* from start to the first snapshot; 0: none */
+	uint64_t self_cpu_ns, self_rss_bytes;
+	double rate_asked, rate_reached; /* ticks a second of CPU time, or of wall time */
+};
+uint64_t stats_lost(const struct stats *s); /* all reasons */
+
+#endif

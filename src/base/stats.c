@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <csample/stats.h>
+
+const char *const loss_names[LOSSES] = {
+        [LOSS_RING] = "ring_overflow", [LOSS_QUEUE] = "queue_full",
+        [LOSS_MERGED] = "merged",      [LOSS_LATE] = "late",
+        [LOSS_MOVED] = "moved",        [LOSS_BUSY] = "busy",
+        [LOSS_NEW] = "new_thread",     [LOSS_RUNNING] = "running",
+        [LOSS_GONE] = "gone",          [LOSS_TRACED] = "traced",
+        [LOSS_REFUSED] = "refused",    [LOSS_TIMEOUT] = "stop_timeout",
+        [LOSS_MEMORY] = "memory",      [LOSS_NO_REGS] = "no_registers",
+        [LOSS_EXEC] = "exec",
+};
+
+static unsigned bucket_of(uint64_t ns)
+{
+	if (ns < 8)
+		return (unsigned)ns;
+	unsigned log2 = 63 - (unsigned)__builtin_clzll(ns);
+	unsigned bucket = (log2 - 2) * 8 + (unsigned)(ns >> (log2 - 3) & 7);
+	return bucket < HISTOGRAM_BUCKETS ? bucket : HISTOGRAM_BUCKETS - 1;
+}
+
+/* The middle of a bucket. */
+static uint64_t value_of(unsigned bucket)
+{
+	if (bucket < 8)
+		return bucket;
+	unsigned log2 = bucket / 8 + 2;
+	return (1ULL << log2) + ((uint64_t)(bucket % 8) << (log2 - 3)) + (1ULL << (log2 - 3)) / 2;
+}
+
+void histogram_add(struct histogram *h, uint64_t ns)
+{
+	h->buckets[bucket_of(ns)]++;
+	h->count++;
+	if (ns > h->max)
+		h->max = ns;
+}
+
+void histogram_merge(struct histogram *into, const struct histogram *from)
+{
+	for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++)
+		into->buckets[i] += from->buckets[i];
+	into->count += from->count;
+	if (from->max > into->max)
+		into->max = from->max;
+}
+
+uint64_t histogram_quantile(const struct histogram *h, double q)
+{
+	uint64_t want = (uint64_t)((double)h->count * q), seen = 0;
+	for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
+		seen += h->buckets[i];
+		if (seen > want || (seen && seen == h->count))
+			return value_of(i) < h->max ? value_of(i) : h->max;
+	}
+	return 0;
+}
+
+uint64_t stats_lost(const struct stats *s)
+{
+	uint64_t n = 0;
+	for (unsigned i = 0; i < LOSSES; i++)
+		n += s->lost[i];
+	return n;
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "copy.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+bool read_kept(int fd, char *buf, size_t size)
+{
+	ssize_t n = pread(fd, buf, size - 1, 0);
+	if (n <= 0)
+		return false;
+	buf[n] = '\0';
+	return true;
+}
+
+uint64_t schedstat_cpu_ns(const char *text)
+{
+	uint64_t v = 0;
+	while (*text >= '0' && *text <= '9')
+		v = v * 10 + (uint64_t)(*text++ - '0');
+	return v;
+}
+
+/* Reads regions [first, first + n) into the snapshot's bytes, in one call. What cannot be read to
+ * its end is cut: memory is copied page by page, so a short read ends at a mapping's end. */
+static int read_regions(struct capture *c, struct snapshot *snap, unsigned first, unsigned n)
+{
+	struct iovec local = {snap->bytes + snap->regions[first].at, 0};
+	struct iovec remote[SNAPSHOT_MAX_REGIONS];
+	remote[0].iov_len = 0; /* gcc does not see that n > 0 */
+	for (unsigned i = 0; i < n; i++) {
+		struct region *region = &snap->regions[first + i];
+		remote[i] = (struct iovec){(void *)(uintptr_t)region->addr, region->len};
+		local.iov_len += region->len;
+	}
+	snap->reads++;
+	ssize_t got;
+	if (c->mem_fd >= 0) {
+		/* No vectors here: one region each, and the first alone decides. */
+		got = 0;
+		for (unsigned i = 0; i < n; i++) {
+			struct region *region = &snap->regions[first + i];
+			ssize_t one = pread(c->mem_fd, snap->bytes + region->at, region->len,
+			                    (off_t)region->addr);
+			region->len = one > 0 ? (uint32_t)one : 0;
+			got += one > 0 ? one : 0;
+		}
+		return got ? CAPTURED : LOSS_MEMORY;
+	}
+	got = process_vm_readv(c->pid, &local, 1, remote, n, 0);
+	if (got < 0)
+		return errno == ESRCH ? LOSS_GONE : errno == EPERM ? LOSS_REFUSED : LOSS_MEMORY;
+	size_t left = (size_t)got;
+	for (unsigned i = 0; i < n; i++) {
+		struct region *region = &snap->regions[first + i];
+		if (region->len > left)
+			region->len = (uint32_t)left;
+		left -= region->len;
+	}
+	return CAPTURED;
+}
+
+static void add_region(struct snapshot *snap, uint64_t addr, uint32_t len)
+{
+	snap->regions[snap->n_regions++] = (struct region){addr, len, snap->n_bytes};
+	snap->n_bytes += len;
+}
+
+static int gather_more(struct capture *c, struct snapshot *snap, uint32_t capacity)
+{
+	for (unsigned round = 0; round < GATHER_ROUNDS; round++) {
+		struct region more[SNAPSHOT_MAX_REGIONS];
+		size_t n = c->gather.gather(c->gather.arg, round, snap, more, SNAPSHOT_MAX_REGIONS);
+		unsigned first = snap->n_regions;
+		for (size_t i = 0; i < n && snap->n_regions < SNAPSHOT_MAX_REGIONS; i++)
+			if (more[i].len <= capacity - snap->n_bytes)
+				add_region(snap, more[i].addr, more[i].len);
+		if (snap->n_regions == first)
+			return CAPTURED;
+		if (read_regions(c, snap, first, snap->n_regions - first) == LOSS_GONE)
+			return LOSS_GONE;
+	}
+	return CAPTURED;
+}
+
+int copy_memory(struct capture *c, struct thread *th, struct snapshot *snap, uint32_t capacity)
+{
+	uint32_t want =
+	        th ? atomic_load_explicit(&th->copy_bytes, memory_order_relaxed) : STACK_FIRST_COPY;
+	if (want > capacity)
+		want = capacity;
+	snap->n_regions = 0;
+	snap->n_bytes = 0;
+	snap->reads = 0;
+	add_region(snap, snap->regs.r[REG_SP] - STACK_RED_ZONE, want);
+	int result = read_regions(c, snap, 0, 1);
+	snap->n_bytes = snap->regions[0].len; /* less where the stack's mapping ends */
+	if (result == CAPTURED && c->gather.gather)
+		result = gather_more(c, snap, capacity);
+	return result;
+}

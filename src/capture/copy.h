@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What all ways of capturing share: the copying, and the small files that prove it. */
+#ifndef CAPTURE_COPY_H
+#define CAPTURE_COPY_H
+
+#include <csample/capture.h>
+
+/* Copies the stack from sp up, and what the runtime's decoder asks for. CAPTURED or a loss. */
+int copy_memory(struct capture *c, struct thread *th, struct snapshot *snap, uint32_t capacity);
+
+/* One pread of a kept-open file, NUL-terminated; false when the thread has ended. */
+bool read_kept(int fd, char *buf, size_t size);
+/* The first number of a schedstat line: CPU time in ns, exact for a thread that is off its CPU. */
+uint64_t schedstat_cpu_ns(const char *text);
+
+#endif

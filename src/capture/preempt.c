@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A thread held off its CPU because a real-time thread of ours runs there. Its registers are those
+ * of the tick and its memory is what we read now, if five things hold; each catches what the others
+ * miss:
+ *
+ *   1. we run on that CPU before and after (a cpuset or a CPU going offline moves us);
+ *   2. the tick is fresh (real-time throttling, or a hog above us, lets the thread run on after
+ * it);
+ *   3. schedstat, before; 4. the thread's last CPU is ours, so it does not run now;
+ *   5. schedstat after equals that before: it was not switched in while we copied.
+ *
+ * schedstat alone does not do: of a thread running elsewhere it changes only at timer ticks. */
+#include <sched.h>
+#include <string.h>
+
+#include "copy.h"
+
+/* Measured: 28 us at the median, 60 at the 99th percentile. */
+#define MAX_LATENESS_NS 250000
+
+/* Field 39 of proc(5)'s stat: the CPU the thread last ran on. */
+static int last_cpu(const char *text)
+{
+	const char *p = strrchr(text, ')');
+	for (int field = 2; p && field < 39; field++) {
+		p = strchr(p, ' ');
+		p = p ? p + 1 : NULL;
+	}
+	int cpu = 0;
+	if (!p || *p < '0' || *p > '9')
+		return -1;
+	while (*p >= '0' && *p <= '9')
+		cpu = cpu * 10 + (*p++ - '0');
+	return cpu;
+}
+
+int capture_preempt(struct capture *c, struct thread *th, const struct tick *tick, int cpu,
+                    struct snapshot *snap, uint32_t capacity)
+{
+	char before[SCHEDSTAT_TEXT], after[SCHEDSTAT_TEXT], stat[1024];
+	if (!regs_known(&tick->regs, REG_SP))
+		return LOSS_NO_REGS;
+	if (sched_getcpu() != cpu)
+		return LOSS_MOVED;
+	if (now_ns() - tick->time_ns > MAX_LATENESS_NS)
+		return LOSS_LATE;
+	if (!read_kept(th->schedstat_fd, before, sizeof(before)) ||
+	    !read_kept(th->stat_fd, stat, sizeof(stat)))
+		return LOSS_GONE;
+	if (last_cpu(stat) != cpu)
+		return LOSS_MOVED;
+	snap->regs = tick->regs;
+	int result = copy_memory(c, th, snap, capacity);
+	if (result != CAPTURED)
+		return result;
+	if (!read_kept(th->schedstat_fd, after, sizeof(after)))
+		return LOSS_GONE;
+	if (strcmp(before, after) != 0 || sched_getcpu() != cpu)
+		return LOSS_MOVED;
+	uint64_t cpu_ns = schedstat_cpu_ns(after);
+	snap->pid = tick->pid;
+	snap->tid = tick->tid;
+	snap->time_ns = tick->time_ns;
+	snap->by = BY_PREEMPT;
+	snap->state = 'R';
+	snap->syscall = -1;
+	snap->cpu_ns = cpu_ns > th->credited_ns ? cpu_ns - th->credited_ns : 0;
+	th->credited_ns += snap->cpu_ns;
+	th->asleep_text[0] = '\0';
+	snap->n_kernel = tick->n_kernel;
+	memcpy(snap->kernel, tick->kernel, tick->n_kernel * sizeof(*tick->kernel));
+	return CAPTURED;
+}

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sampler.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static _Atomic bool *rt_lost; /* of the running engine, for the signal handler */
+
+/* RLIMIT_RTTIME: a sampler that does not sleep for so long is broken. It goes on without its
+ * priority, rather than hold a CPU. Only system calls here: safe in a handler. */
+static void on_rt_time(int sig)
+{
+	struct sched_param none = {0};
+	(void)sig;
+	int saved = errno;
+	sched_setscheduler(0, SCHED_OTHER, &none);
+	if (rt_lost)
+		atomic_store(rt_lost, true);
+	errno = saved;
+}
+
+static void limit_rt_time(struct sampling *shared)
+{
+	struct rlimit limit = {50000, 500000}; /* microseconds: SIGXCPU, SIGKILL */
+	struct sigaction sa = {.sa_handler = on_rt_time, .sa_flags = SA_RESTART};
+	rt_lost = &shared->rt_lost;
+	sigaction(SIGXCPU, &sa, NULL);
+	setrlimit(RLIMIT_RTTIME, &limit);
+}
+
+static bool become_real_time(int priority)
+{
+	struct sched_param param = {.sched_priority = priority};
+	return !sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &param);
+}
+
+struct attempt {
+	int priority;
+	bool worked;
+};
+
+static void *try_real_time(void *arg)
+{
+	struct attempt *a = arg;
+	a->worked = become_real_time(a->priority);
+	return NULL;
+}
+
+bool sampler_may_be_real_time(int priority)
+{
+	struct attempt a = {priority, false};
+	pthread_t thread;
+	if (pthread_create(&thread, NULL, try_real_time, &a))
+		return false;
+	pthread_join(thread, NULL);
+	return a.worked;
+}
+
+static bool pin_to(int cpu)
+{
+	cpu_set_t set;
+	CPU_ZERO(&set);
+	CPU_SET((unsigned)cpu, &set);
+	/* Outside our cpuset this is EINVAL, and the thread runs on elsewhere. */
+	return !sched_setaffinity(0, sizeof(set), &set) && sched_getcpu() == cpu;
+}
+
+void sampler_add_wall(struct thread *th, struct snapshot *snap, uint64_t now)
+{
+	snap->prior_repeats = th->repeats;
+	snap->prior_wall_ns = th->repeats_wall_ns;
+	th->repeats = th->repeats_wall_ns = 0;
+	snap->wall_ns = now > th->observed_ns ? now - th->observed_ns : 0;
+	th->observed_ns = now;
+}
+
+void sampler_push(struct sampler *s, struct snapshot *snap)
+{
+	if (queue_push(s->queue, snap)) {
+		uint64_t one = 1;
+		ssize_t n = write(s->shared->wake_fd, &one, sizeof(one));
+		(void)n; /* the worker looks by itself soon enough */
+	}
+}
+
+/* One way after the other, as far as they are allowed. All decisions about ways are here. */
+static int capture_tick(struct sampler *s, struct thread *th, const struct tick *tick,
+                        struct snapshot *snap, uint32_t capacity)
+{
+	const struct sampling *sh = s->shared;
+	if (s->preempts && !sh->prefer_stop && th) {
+		int result = capture_preempt(&s->capture, th, tick, s->cpu, snap, capacity);
+		/* A failed proof means that it has run on; its CPU time waits for the next tick. */
+		if (result != LOSS_NO_REGS)
+			return result;
+	}
+	if (!sh->may_stop)
+		return th ? LOSS_MOVED : LOSS_NEW;
+	/* Where preempt does the work, a stop is for threads not known yet, and only if it
+	 * interrupts user code: no system call can then return EINTR. */
+	if (s->preempts && !sh->prefer_stop && !tick->in_user)
+		return LOSS_NEW;
+	/* Blocked by now: a stop might do harm, and is not needed. */
+	if (th && th->syscall_fd >= 0 && !sh->prefer_stop) {
+		int result = capture_asleep(&s->capture, th, snap, capacity);
+		if (result != LOSS_RUNNING && result != LOSS_MOVED)
+			return result;
+	}
+	return capture_stop(&s->capture, tick->tid, th, snap, capacity);
+}
+
+static void handle_tick(struct sampler *s, const struct tick *tick)
+{
+	struct sampling *sh = s->shared;
+	struct thread *th = threads_find(sh->threads, tick->tid);
+	uint32_t capacity =
+	        th ? atomic_load_explicit(&th->copy_bytes, memory_order_relaxed) : STACK_FIRST_COPY;
+	if (sh->gather.gather)
+		capacity += STACK_FIRST_COPY;
+	struct snapshot *snap = queue_reserve(s->queue, capacity);
+	if (!snap) {
+		sampler_lost(s, LOSS_QUEUE, 1);
+		return;
+	}
+	if (th && !thread_try_hold(th)) {
+		sampler_lost(s, LOSS_BUSY, 1);
+		return;
+	}
+	snap->pause_ns = 0;
+	snap->wall_ns = snap->prior_repeats = snap->prior_wall_ns = 0;
+	int result = capture_tick(s, th, tick, snap, capacity);
+	if (result == CAPTURED) {
+		if (!th)
+			snap->cpu_ns =
+			        sh->period_ns; /* what a tick stands for, until we know better */
+		if (sh->wall && th)
+			sampler_add_wall(th, snap, tick->time_ns);
+		else if (sh->wall)
+			snap->wall_ns = snap->cpu_ns;
+	} else if (result == LOSS_GONE && th) {
+		atomic_store(&th->ended, true);
+	}
+	if (th)
+		thread_release(th);
+	if (result != CAPTURED) {
+		sampler_lost(s, (enum loss)result, 1);
+		return;
+	}
+	/* Up to here the thread was held (preempt), or is again running (stop). */
+	if (snap->by != BY_ASLEEP) {
+		uint64_t held = (snap->by == BY_STOP ? snap->time_ns + snap->pause_ns : now_ns()) -
+		                tick->time_ns;
+		snap->pause_ns = held;
+		histogram_add(&s->pause, held);
+	}
+	sampler_push(s, snap);
+}
+
+void *sampler_perf_main(void *arg)
+{
+	struct sampler *s = arg;
+	struct sampling *sh = s->shared;
+	s->tid = (pid_t)syscall(SYS_gettid);
+	bool pinned = pin_to(s->cpu);
+	s->preempts = pinned && sh->may_preempt && become_real_time(sh->rt_priority);
+	struct err *err = capture_prepare_stop(&s->capture);
+	if (err) {
+		err_free(err);
+		s->capture.has_stop_timer = false;
+	}
+	atomic_store(&s->state, 1);
+	struct pollfd fds[] = {{.fd = perf_ring_fd(s->ring), .events = POLLIN},
+	                       {.fd = sh->stop_fd, .events = POLLIN}};
+	struct tick tick;
+	for (uint64_t wakes = 0;;) {
+		poll(fds, 2, s->capture.n_pending ? 2 : -1);
+		if (fds[1].revents)
+			break;
+		if (s->capture.n_pending)
+			capture_release_pending(&s->capture);
+		struct perf_drained drained;
+		perf_ring_drain(s->ring, &tick, &drained);
+		if (drained.lost)
+			sampler_lost(s, LOSS_RING, drained.lost);
+		if (!drained.ticks)
+			continue;
+		atomic_fetch_add_explicit(&s->counts.ticks, drained.ticks, memory_order_relaxed);
+		if (drained.ticks > 1)
+			sampler_lost(s, LOSS_MERGED, drained.ticks - 1);
+		threads_enter(sh->threads, s->reader);
+		handle_tick(s, &tick);
+		threads_leave(sh->threads, s->reader);
+		/* Setting the period costs 10 us on this CPU: not each time, and enough to break
+		 * step with whatever is periodic. */
+		if (sh->jitter && ++wakes % 8 == 0)
+			perf_ring_set_period(s->ring, jittered(sh->period_ns, &s->random));
+		/* The CPU was offline and is back, or our cpuset changed. */
+		if (pinned && sched_getcpu() != s->cpu)
+			pin_to(s->cpu);
+	}
+	capture_deinit(&s->capture);
+	atomic_store(&s->state, 2);
+	return NULL;
+}
+
+struct err *sampler_start(struct sampler *s)
+{
+	if (s->shared->may_preempt)
+		limit_rt_time(s->shared);
+	/* Signals are the main thread's. */
+	sigset_t all, old;
+	sigfillset(&all);
+	sigdelset(&all, SIGXCPU);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	s->random = (now_ns() ^ (uint64_t)s->cpu << 32) | 1;
+	int errnum =
+	        pthread_create(&s->thread, NULL,
+	                       s->kind == SAMPLER_PERF ? sampler_perf_main : sampler_timer_main, s);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (errnum)
+		return err_errno(errnum, "start a sampler thread");
+	s->started = true;
+	while (!atomic_load(&s->state))
+		sched_yield();
+	return NULL;
+}
+
+void sampler_join(struct sampler *s)
+{
+	if (!s->started)
+		return;
+	for (int ms = 0; atomic_load(&s->state) != 2; ms++) {
+		/* Something of higher priority may keep its CPU: let it end on another. */
+		if (ms == 200 && s->tid) {
+			cpu_set_t set;
+			memset(&set, 0xff, sizeof(set));
+			sched_setaffinity(s->tid, sizeof(set), &set);
+		}
+		usleep(1000);
+	}
+	pthread_join(s->thread, NULL);
+	s->started = false;
+}

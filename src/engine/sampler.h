@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Samplers: the threads that trigger and capture. They allocate nothing and wait for nobody. */
+#ifndef ENGINE_SAMPLER_H
+#define ENGINE_SAMPLER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <csample/capture.h>
+#include <csample/engine.h>
+#include <csample/trigger.h>
+
+/* What all samplers of a run share. Fixed while they run. */
+struct sampling {
+	struct threads *threads;
+	struct target *target;
+	struct gatherer gather;
+	int mem_fd;  /* see struct capture */
+	int stop_fd; /* eventfd: readable when samplers should end */
+	int wake_fd; /* eventfd: a queue fills up */
+	uint64_t period_ns;
+	bool wall;        /* snapshots carry wall time */
+	bool may_preempt; /* real-time priority is to be had, schedstat works */
+	bool may_stop;
+	bool prefer_stop; /* --capture stop */
+	bool jitter;      /* the events are CPU-wide */
+	int rt_priority;
+	_Atomic bool rt_lost; /* a sampler ran into RLIMIT_RTTIME */
+};
+
+enum sampler_kind {
+	SAMPLER_PERF, /* one per CPU, ticks of the threads that run there */
+	SAMPLER_TIMER /* one, looks at all threads in turn */
+};
+
+/* Written by the sampler, read by the worker at any time: each is a single word. */
+struct sampler_counts {
+	_Atomic uint64_t ticks;
+	_Atomic uint64_t lost[LOSSES];
+};
+
+struct sampler {
+	struct sampling *shared;
+	enum sampler_kind kind;
+	unsigned reader; /* its number for threads_enter() */
+	int cpu;
+	bool preempts;            /* it is pinned and has real-time priority */
+	bool timer_stops_running; /* SAMPLER_TIMER: nobody else captures running threads */
+	struct perf_ring *ring;
+	struct queue *queue;
+	struct capture capture;
+	struct sampler_counts counts;
+	struct histogram pause; /* read after the thread has ended, or approximately before */
+	pthread_t thread;
+	pid_t tid;
+	bool started;
+	_Atomic int state; /* 0 starting, 1 running, 2 ended */
+	uint64_t random;
+};
+
+/* Starts the thread and waits until it runs (pinned, real-time if it may). */
+struct err *sampler_start(struct sampler *s);
+/* After stop_fd was made readable: waits for its end, moving it to another CPU if it starves. */
+void sampler_join(struct sampler *s);
+/* May threads of ours run at this real-time priority? Tries. */
+bool sampler_may_be_real_time(int priority);
+
+void *sampler_perf_main(void *arg);
+void *sampler_timer_main(void *arg);
+static inline void sampler_lost(struct sampler *s, enum loss loss, uint64_t n)
+{
+	atomic_fetch_add_explicit(&s->counts.lost[loss], n, memory_order_relaxed);
+}
+/* Adds wall time and what the thread has slept through to a snapshot; th is held. */
+void sampler_add_wall(struct thread *th, struct snapshot *snap, uint64_t now);
+void sampler_push(struct sampler *s, struct snapshot *snap);
+
+#endif
