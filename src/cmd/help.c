@@ -7,8 +7,7 @@
 #define OPTION_COLUMN 30
 #define LINE_WIDTH    96
 
-/* Text broken between words, its lines starting at column indent; the cursor is there already. */
-static void print_wrapped(FILE *out, const char *text, int indent)
+void print_wrapped(FILE *out, const char *text, int indent)
 {
 	int column = indent;
 	while (*text) {

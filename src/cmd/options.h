@@ -85,6 +85,8 @@ struct err *command_find(const char *name, const struct command **ret);
 
 /* The text of a command's help; all commands' for NULL. */
 void help_print(FILE *out, const struct command *command);
+/* Text broken between words, its lines starting at column indent; the cursor is there already. */
+void print_wrapped(FILE *out, const char *text, int indent);
 
 /* Values as the command line has them; each takes the whole string or fails with ERR_USAGE. */
 struct err *value_duration(const char *s, uint64_t *ns_ret); /* 30 30s 5m 1h 250ms unlimited */

@@ -49,3 +49,28 @@ void format_list(char *buf, size_t len)
 	snprintf(buf, len, "svg, collapsed, pprof");
 }
 #endif
+
+#if !__has_include("../symbols/symbols.c")
+#include <csample/symbols.h>
+
+struct symbols *symbols_create(struct images *images, struct strings *strings,
+                               const struct symbols_config *config)
+{
+	(void)images;
+	(void)strings;
+	(void)config;
+	return NULL;
+}
+
+void symbols_destroy(struct symbols *s)
+{
+	(void)s;
+}
+
+void symbols_source(struct symbols *s, struct image *img, struct symbols_source *ret)
+{
+	(void)s;
+	(void)img;
+	*ret = (struct symbols_source){0};
+}
+#endif
