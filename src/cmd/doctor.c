@@ -142,7 +142,7 @@ static void judge_perf(const struct facts *f, const struct tries *t, struct diag
 static void judge_realtime(const struct facts *f, const struct tries *t, struct diagnosis *d)
 {
 	const char *name = "real-time priority";
-	if (!t->rt_errno && t->rt_priority == sched_get_priority_max(SCHED_FIFO))
+	if (!t->rt_errno && !t->rt_priority)
 		diagnosis_add(d, name, LEVEL_DEGRADED, FIX_NONE,
 		              "the target has the highest there is; it must be stopped to be read");
 	else if (!t->rt_errno)
@@ -217,14 +217,18 @@ static void judge_files(const struct facts *f, const struct tries *t, struct dia
 		              f->kptr_restrict);
 }
 
-/* How a running thread is read when it ticks; NULL: it cannot be. */
+static bool may_stop(const struct tries *t)
+{
+	return !t->ptrace_errno && !t->traced_by;
+}
+
+/* How a running thread is read when its event ticks; NULL: it cannot be. */
 static const char *running_way(const struct facts *f, const struct tries *t)
 {
-	bool exact = t->perf && !t->ring_error && !t->rt_errno && t->schedstat &&
-	             t->rt_priority < sched_get_priority_max(SCHED_FIFO);
-	if (exact && CPU_COUNT(&t->pinned) && unreachable(f, t) < CPU_COUNT(&t->target_cpus))
+	bool exact = t->perf && !t->ring_error && !t->rt_errno && t->rt_priority && t->schedstat;
+	if (exact && unreachable(f, t) < CPU_COUNT(&t->target_cpus))
 		return "preempt";
-	return t->ptrace_errno || t->traced_by ? NULL : "stop";
+	return may_stop(t) ? "stop" : NULL;
 }
 
 static char *running_how(const char *way, const struct tries *t)
@@ -235,37 +239,47 @@ static char *running_how(const char *way, const struct tries *t)
 	                    strcmp(way, "stop") == 0
 	                            ? "each sample stops the running thread for some 50 us"
 	                            : "threads are held off their CPU; exact, nothing is stopped",
-	                    t->perf ? "" : "; a timer in place of perf events");
+	                    t->perf && !t->ring_error ? "" : "; a timer in place of perf events");
+}
+
+/* Of an event or command that looks at all threads. */
+static struct outlook look_at_all(const char *name, const char *key, const struct tries *t,
+                                  const char *running)
+{
+	bool asleep = t->memory && t->syscall && t->schedstat;
+	if (!t->memory)
+		return (struct outlook){name, key, "none",
+		                        mem_strdup("the process cannot be read")};
+	const char *then = !running                       ? "lost"
+	                   : strcmp(running, "stop") == 0 ? "stopped"
+	                                                  : "held off their CPU";
+	return (struct outlook){name, key,
+	                        asleep    ? "asleep"
+	                        : running ? running
+	                                  : "none",
+	                        mem_asprintf("waiting threads are %s, running ones are %s",
+	                                     asleep        ? "read as they are"
+	                                     : may_stop(t) ? "stopped"
+	                                                   : "lost",
+	                                     then)};
 }
 
 static void conclude(const struct facts *f, const struct tries *t, struct diagnosis *d)
 {
+	static const char unreadable[] = "the process cannot be read";
 	const char *running = t->memory ? running_way(f, t) : NULL;
-	bool asleep = t->memory && t->syscall && t->schedstat;
-	const char *none = t->memory ? NULL : "the process cannot be read";
-	d->usable = running || asleep;
+	const char *cycles = t->cycles ? running : NULL;
 	d->outlooks[OUTLOOK_CPU] =
 	        (struct outlook){"record -e cpu", "cpu", running ? running : "none",
-	                         none ? mem_strdup(none) : running_how(running, t)};
-	const char *cycles = running && t->cycles ? running : NULL;
+	                         t->memory ? running_how(running, t) : mem_strdup(unreadable)};
 	d->outlooks[OUTLOOK_CYCLES] = (struct outlook){
 	        "record -e cycles", "cycles", cycles ? cycles : "none",
-	        none         ? mem_strdup(none)
+	        !t->memory   ? mem_strdup(unreadable)
 	        : !t->cycles ? mem_strdup("this machine does not count them, or not for us")
 	                     : running_how(running, t)};
-	static const char *const names[] = {"record -e wall", "dump"}, *const keys[] = {"wall",
-	                                                                                "dump"};
-	for (size_t i = 0; i < 2; i++)
-		d->outlooks[OUTLOOK_WALL + i] = (struct outlook){
-		        names[i], keys[i],
-		        asleep    ? "asleep"
-		        : running ? "stop"
-		                  : "none",
-		        none ? mem_strdup(none)
-		             : mem_asprintf("waiting threads are %s, running ones %s",
-		                            asleep ? "read as they are" : "stopped too",
-		                            t->ptrace_errno || t->traced_by ? "are lost"
-		                                                            : "are stopped")};
+	d->outlooks[OUTLOOK_WALL] = look_at_all("record -e wall", "wall", t, running);
+	d->outlooks[OUTLOOK_DUMP] = look_at_all("dump", "dump", t, may_stop(t) ? "stop" : NULL);
+	d->usable = strcmp(d->outlooks[OUTLOOK_WALL].way, "none") != 0;
 }
 
 void diagnose(pid_t pid, struct diagnosis *d)

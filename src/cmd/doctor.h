@@ -102,7 +102,7 @@ struct tries {
 	pid_t traced_by;         /* the target's tracer */
 	bool schedstat, syscall; /* the thread's files say what they should */
 	int rt_errno;            /* 0: real-time priority is to be had */
-	int rt_priority;         /* that was tried: above the target's own */
+	int rt_priority;         /* that a sampler would have; 0: none is above the target's own */
 	cpu_set_t pinned;        /* CPUs that a thread of ours can be bound to */
 	cpu_set_t target_cpus;   /* that the target may run on */
 	size_t n_threads;

@@ -20,6 +20,9 @@
 
 #include "doctor.h"
 
+#define RT_PRIORITY     55
+#define RT_PRIORITY_MAX 98
+
 static char *take_message(struct err *err)
 {
 	char *msg = err ? mem_strdup(err->msg) : NULL;
@@ -95,7 +98,7 @@ static void sched_child(int fd, int priority, const cpu_set_t *online)
 		    sched_getcpu() == cpu)
 			CPU_SET(cpu, &report.pinned);
 	}
-	struct sched_param param = {.sched_priority = priority};
+	struct sched_param param = {.sched_priority = priority ? priority : RT_PRIORITY_MAX};
 	if (sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &param))
 		report.rt_errno = errno;
 	ssize_t n = write(fd, &report, sizeof(report));
@@ -205,8 +208,11 @@ static void look_at_threads(pid_t pid, struct tries *t)
 	}
 	if (dir)
 		closedir(dir);
-	int max = sched_get_priority_max(SCHED_FIFO);
-	t->rt_priority = highest < max ? (int)highest + 1 : max;
+	/* As the samplers do: above interrupt threads, above the target's own, below the watchdogs.
+	 */
+	t->rt_priority = highest < RT_PRIORITY ? RT_PRIORITY : (int)highest + 1;
+	if (t->rt_priority > RT_PRIORITY_MAX)
+		t->rt_priority = 0;
 }
 
 static void look_at_files(pid_t pid, struct tries *t)
