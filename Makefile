@@ -55,6 +55,13 @@ $(GEN)/%.pb-c.c $(GEN)/%.pb-c.h: src/emit/%.proto
 	@echo "  PROTO   $<"
 	$(Q)mkdir -p $(GEN)
 	$(Q)protoc-c --proto_path=src/emit --c_out=$(GEN) $<
+# Rows like [__NR_read] = "read", of the machine compiled for.
+$(B)/gen/syscall-names.inc: Makefile
+	$(Q)mkdir -p $(@D)
+	$(Q)echo '#include <sys/syscall.h>' | $(CC) -E -dM - | \
+		sed -n 's/^#define __NR_\([a-z0-9_]*\) .*/[__NR_\1] = "\1",/p' | sort > $@
+$(B)/src/cmd/syscalls.o: $(B)/gen/syscall-names.inc
+$(B)/src/cmd/syscalls.o: CPPFLAGS += -I$(B)/gen
 $(B)/gen/%.o: $(GEN)/%.c
 	@echo "  CC      $<"
 	$(Q)mkdir -p $(@D)

@@ -19,7 +19,7 @@ MAY = {
     "symbols": TARGET | {"symbols"},
     "profile": BASE | {"profile"},
     "emit": BASE | {"profile", "format"},
-    "engine": TARGET | {"trigger", "capture", "unwinder", "symbols", "engine", "recorded"},
+    "engine": TARGET | {"trigger", "capture", "unwinder", "symbols", "engine", "recorded", "ledger", "once", "profile"},
     "cmd": None,  # all
     "": None,  # src/main.c
 }

@@ -105,6 +105,8 @@ const struct option_row option_rows[] = {
 	  "this text", NULL },
 	{ 0, "debug", "SUBSYSTEMS", CMD_RECORD | CMD_DUMP | CMD_DOCTOR, set_string, AT(debug), NULL,
 	  "diagnostics of target, trigger, capture, unwind, decode, symbols, emit or all", NULL },
+	{ 0, "snapshots", "FILE", CMD_RECORD, set_string, AT(snapshots), NULL,
+	  "write each snapshot as captured, as include/csample/recorded.h describes it", NULL },
 };
 
 const struct command commands[] = {

@@ -34,6 +34,7 @@ struct options {
 	bool help; /* --help: parsing stops there */
 	const char *stats_json;
 	const char *debug; /* --debug SUBSYSTEMS */
+	const char *snapshots; /* --snapshots FILE: each snapshot, for tests */
 	const char *topic; /* help: the command to explain; NULL: all */
 	char **child_argv; /* after --, NULL-terminated; NULL: none */
 };

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From stacks to a profile whose total is the time that was really spent: each nanosecond the
+ * kernel charged (cpu), or that passed for a thread (wall), lands on exactly one stack. */
+#ifndef CSAMPLE_LEDGER_H
+#define CSAMPLE_LEDGER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <csample/engine.h>
+#include <csample/profile.h>
+#include <csample/stats.h>
+
+struct ledger_config {
+	bool threads; /* the thread as root frame of its stacks */
+	bool wall;
+	uint64_t period_ns;
+};
+
+struct ledger;
+struct ledger *ledger_create(struct profile *profile, struct target *target,
+                             const struct ledger_config *config);
+void ledger_destroy(struct ledger *l);
+struct sink ledger_sink(struct ledger *l);
+/* After engine_stop(): gives what no snapshot carried a home, and completes stats with the
+ * profile's totals. */
+void ledger_settle(struct ledger *l, struct stats *stats);
+/* Names all locations that have no name yet. */
+void ledger_name(struct ledger *l, struct symbols *symbols);
+
+#endif

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every thread's stack once, as dump wants it. */
+#ifndef CSAMPLE_ONCE_H
+#define CSAMPLE_ONCE_H
+
+#include <csample/engine.h>
+
+struct once_config {
+	bool nonblocking; /* never stop a thread; running ones may then be missing */
+	struct gatherer gather;
+};
+
+/* One thread. Blocked threads are read as they lie, running ones at a tick of a clock event within
+ * a fraction of a second, and what is then left is stopped one by one. stack is NULL when the
+ * thread could not be captured: why says it. Called in thread order (the main one first). */
+typedef void once_visit(void *arg, pid_t tid, const struct snapshot *snap,
+                        const struct stack *stack, const char *why);
+
+struct err *once_all_threads(struct target *target, struct symbols *symbols,
+                             const struct once_config *config, once_visit *visit, void *arg);
+
+#endif

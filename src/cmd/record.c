@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <csample/format.h>
+#include <csample/ledger.h>
+#include <csample/log.h>
+#include <csample/mem.h>
+#include <csample/strbuf.h>
+
+#include "child.h"
+#include "options.h"
+#include "summary.h"
+
+#define POLL_MS	    50
+#define PROGRESS_NS 250000000ULL
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int sig)
+{
+	(void)sig;
+	interrupted = 1; /* SA_RESETHAND: the second one ends us at once */
+}
+
+static void catch_signals(void)
+{
+	struct sigaction sa = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
+	sigemptyset(&sa.sa_mask);
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGHUP, &sa, NULL);
+	signal(SIGPIPE, SIG_IGN); /* an error of write() instead */
+}
+
+struct recording {
+	const struct options *opt;
+	const struct format *format;
+	struct output *output, *stats_output;
+	char *output_name; /* owned */
+	struct child child;
+	struct strings *strings;
+	struct images *images;
+	struct symbols *symbols;
+	struct target *target;
+	struct profile *profile;
+	struct ledger *ledger;
+	struct engine *engine;
+	struct sink sink;
+	bool progress;
+};
+
+/* The format: -f, else what the file name says, else SVG. */
+static struct err *choose_format(struct recording *r)
+{
+	const struct options *opt = r->opt;
+	char known[256];
+	format_list(known, sizeof(known));
+	if (opt->format) {
+		r->format = format_by_name(opt->format);
+		return r->format ? NULL
+				 : err_new(ERR_USAGE, "unknown format '%s': use one of %s", opt->format,
+					   known);
+	}
+	bool to_stdout = opt->output && (!strcmp(opt->output, "-") || !strncmp(opt->output, "/dev/", 5));
+	if (opt->output && !to_stdout) {
+		r->format = format_by_path(opt->output);
+		if (!r->format)
+			return err_new(ERR_USAGE,
+				       "'%s' does not tell the format: name it with -f (%s), or end the "
+				       "file name in .svg, .collapsed or .pb.gz",
+				       opt->output, known);
+		return NULL;
+	}
+	r->format = format_by_name(to_stdout ? "collapsed" : "svg");
+	return NULL;
+}
+
+/* program-pid-2026-11-21T083000.svg */
+static char *default_name(const struct recording *r)
+{
+	char when[32], name[64];
+	time_t now = time(NULL);
+	struct tm tm;
+	localtime_r(&now, &tm);
+	strftime(when, sizeof(when), "%Y-%m-%dT%H%M%S", &tm);
+	const char *from = r->opt->child_argv ? r->opt->child_argv[0] : r->target->comm;
+	const char *slash = strrchr(from, '/');
+	snprintf(name, sizeof(name), "%s", slash && slash[1] ? slash + 1 : from);
+	for (char *p = name; *p; p++)
+		if (*p == '/' || (unsigned char)*p <= ' ' || *p == 0x7f)
+			*p = '_';
+	return mem_asprintf("%s-%d-%s%s", name, (int)r->target->pid, when, r->format->suffix);
+}
+
+static struct err *open_target(struct recording *r)
+{
+	struct err *err = NULL;
+	if (r->opt->child_argv)
+		err = child_start(r->opt->child_argv, &r->child);
+	if (err)
+		return err;
+	r->strings = strings_create();
+	r->images = images_create(r->strings);
+	struct symbols_config symbols_config = {0};
+	r->symbols = symbols_create(r->images, r->strings, &symbols_config);
+	return target_open(r->opt->child_argv ? r->child.pid : r->opt->pid, r->images, r->strings,
+			   &r->target);
+}
+
+static struct err *open_outputs(struct recording *r)
+{
+	r->output_name = r->opt->output ? mem_strdup(r->opt->output) : default_name(r);
+	struct err *err = output_open(r->output_name, &r->output);
+	if (!err && r->opt->stats_json)
+		err = output_open(r->opt->stats_json, &r->stats_output);
+	if (!err && r->opt->snapshots) {
+		r->sink.snapshots = fopen(r->opt->snapshots, "we");
+		if (!r->sink.snapshots)
+			err = err_errno(errno, "write %s", r->opt->snapshots);
+	}
+	return err;
+}
+
+static struct err *open_engine(struct recording *r)
+{
+	const struct options *opt = r->opt;
+	FILE *snapshots = r->sink.snapshots;
+	static const enum engine_event events[] = {
+		[OPT_CPU] = ENGINE_CPU, [OPT_CYCLES] = ENGINE_CYCLES, [OPT_WALL] = ENGINE_WALL};
+	static const enum engine_capture ways[] = {[OPT_CAPTURE_AUTO] = ENGINE_AUTO,
+						   [OPT_CAPTURE_PREEMPT] = ENGINE_PREEMPT,
+						   [OPT_CAPTURE_STOP] = ENGINE_STOP};
+	struct engine_config config = {
+		.event = events[opt->event],
+		.capture = ways[opt->capture],
+		.nonblocking = opt->nonblocking,
+		.kernel = opt->kernel,
+		.rate_hz = opt->rate_hz,
+		.until_exec = opt->child_argv != NULL,
+	};
+	struct ledger_config ledger = {
+		.threads = opt->threads,
+		.wall = opt->event == OPT_WALL,
+		.period_ns = (uint64_t)(1e9 / opt->rate_hz),
+	};
+	r->profile = profile_create(r->strings);
+	r->ledger = ledger_create(r->profile, r->target, &ledger);
+	r->sink = ledger_sink(r->ledger);
+	r->sink.snapshots = snapshots;
+	return engine_create(r->target, r->symbols, &config, &r->sink, &r->engine);
+}
+
+static void show_progress(const struct recording *r, bool last)
+{
+	struct stats s;
+	if (!r->progress)
+		return;
+	engine_get_stats(r->engine, &s);
+	uint64_t lost = stats_lost(&s);
+	fprintf(stderr, "\r\033[K%.1f s, %llu samples, %llu lost, %.0f Hz%s", (double)s.duration_ns / 1e9,
+		(unsigned long long)s.samples, (unsigned long long)lost, s.rate_reached,
+		last ? "\r\033[K" : "  (Ctrl-C ends and writes)");
+	fflush(stderr);
+}
+
+/* Until the duration is over, the target has ended, or the user has had enough. */
+static void sample(struct recording *r)
+{
+	uint64_t start = now_ns(), shown = start;
+	uint64_t duration = r->opt->duration_set ? r->opt->duration_ns : 0;
+	while (!interrupted) {
+		uint64_t now = now_ns();
+		int timeout = POLL_MS;
+		if (duration && now - start >= duration)
+			break;
+		if (duration && (duration - (now - start)) / 1000000 < POLL_MS)
+			timeout = (int)((duration - (now - start)) / 1000000) + 1;
+		if (!engine_poll(r->engine, timeout))
+			break;
+		if (now - shown >= PROGRESS_NS) {
+			shown = now;
+			show_progress(r, false);
+		}
+	}
+	engine_stop(r->engine);
+	show_progress(r, true);
+}
+
+static void fill_meta(struct recording *r)
+{
+	static const char *const events[] = {
+		[OPT_CPU] = "cpu", [OPT_CYCLES] = "cycles", [OPT_WALL] = "wall"};
+	struct profile_meta *m = &r->profile->meta;
+	const char *slash = strrchr(r->target->exe, '/');
+	_cleanup_free_ char *title = mem_asprintf("%s, pid %d", slash ? slash + 1 : r->target->comm,
+						  (int)r->target->pid);
+	m->title = intern(r->strings, title);
+	m->command = intern(r->strings, r->target->command);
+	m->event = events[r->opt->event];
+	m->value_type = r->opt->event == OPT_WALL ? "wall" : "cpu";
+	m->note = intern(r->strings, engine_note(r->engine));
+	m->pid = r->target->pid;
+	m->rate_hz = r->opt->rate_hz;
+}
+
+static struct err *write_profile(struct recording *r)
+{
+	struct emit_options emit = {
+		.functions = r->opt->functions,
+		.full_filenames = r->opt->full_filenames,
+		.annotate = r->opt->annotate,
+		.inverted = r->opt->inverted,
+	};
+	ledger_name(r->ledger, r->symbols);
+	struct err *err = r->format->write(r->profile, &emit, output_stream(r->output));
+	if (err) {
+		output_abort(r->output);
+		r->output = NULL;
+		return err_wrap(err, "write %s", r->output_name);
+	}
+	err = output_commit(r->output);
+	r->output = NULL;
+	return err;
+}
+
+static struct err *write_stats(struct recording *r, const struct stats *stats)
+{
+	if (!r->stats_output)
+		return NULL;
+	struct strbuf b = {0};
+	summary_json(stats, engine_note(r->engine), &b);
+	fputs(b.s, output_stream(r->stats_output));
+	strbuf_free(&b);
+	struct err *err = output_commit(r->stats_output);
+	r->stats_output = NULL;
+	return err;
+}
+
+static struct err *finish(struct recording *r)
+{
+	struct stats stats;
+	engine_get_stats(r->engine, &stats);
+	ledger_settle(r->ledger, &stats);
+	fill_meta(r);
+	struct err *err = NULL;
+	if (!stats.samples)
+		err = summary_nothing(&stats, r->opt->event == OPT_WALL, engine_note(r->engine));
+	else
+		err = write_profile(r);
+	/* Symbols cost CPU and memory too. */
+	struct stats end;
+	engine_get_stats(r->engine, &end);
+	stats.self_cpu_ns = end.self_cpu_ns;
+	stats.self_rss_bytes = end.self_rss_bytes;
+	struct err *stats_err = write_stats(r, &stats);
+	if (!err) {
+		struct strbuf line = {0};
+		summary_line(&stats, &line);
+		log_info("%s", line.s);
+		strbuf_free(&line);
+		if (!r->opt->output)
+			printf("%s\n", r->output_name);
+	}
+	if (!err)
+		return stats_err;
+	err_free(stats_err);
+	return err;
+}
+
+static void close_recording(struct recording *r)
+{
+	output_abort(r->output);
+	output_abort(r->stats_output);
+	engine_destroy(r->engine);
+	ledger_destroy(r->ledger);
+	profile_destroy(r->profile);
+	target_close(r->target);
+	symbols_destroy(r->symbols);
+	images_destroy(r->images);
+	strings_destroy(r->strings);
+	free(r->output_name);
+	if (r->sink.snapshots)
+		fclose(r->sink.snapshots);
+}
+
+static struct err *record(struct recording *r)
+{
+	struct err *err = choose_format(r);
+	if (!err)
+		err = open_target(r);
+	if (!err)
+		err = open_outputs(r);
+	if (!err)
+		err = open_engine(r);
+	if (err)
+		return err;
+	if (engine_note(r->engine))
+		log_warn("%s", engine_note(r->engine));
+	struct timespec wall;
+	clock_gettime(CLOCK_REALTIME, &wall);
+	r->profile->meta.start_unix_ns = (int64_t)wall.tv_sec * 1000000000 + wall.tv_nsec;
+	catch_signals();
+	err = engine_start(r->engine);
+	if (!err && r->opt->child_argv)
+		err = child_go(&r->child, r->opt->child_argv[0]);
+	if (err)
+		return err;
+	sample(r);
+	return finish(r);
+}
+
+struct err *cmd_record(const struct options *opt, int *status)
+{
+	struct recording r = {
+		.opt = opt,
+		.child = {.go_fd = -1, .error_fd = -1},
+		.progress = isatty(STDERR_FILENO),
+	};
+	struct err *err = record(&r);
+	if (r.child.pid) {
+		child_cancel(&r.child);
+		/* Its output and exit code are what the user waits for. */
+		child_reap(&r.child, true);
+		if (!err)
+			*status = child_exit_code(&r.child);
+	}
+	close_recording(&r);
+	return err;
+}

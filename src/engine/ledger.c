@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
+#include <csample/hash.h>
+#include <csample/ledger.h>
+#include <csample/vec.h>
+
+/* What we know of a thread's stacks so far. Nodes are of the profile; 0: none. */
+struct account {
+	pid_t tid;
+	uint32_t last, running, asleep;
+	const char *name; /* interned; NULL: ask again */
+};
+
+/* Where an image was seen mapped. */
+struct place {
+	uint32_t mapping; /* profile_mapping()'s result; 0: not yet */
+	uint64_t bias;
+};
+
+struct ledger {
+	struct profile *profile;
+	struct target *target;
+	struct ledger_config config;
+	struct map64 by_tid; /* tid: index + 1 into accounts */
+	VEC(struct account) accounts;
+	VEC(struct place) places; /* by image id */
+	struct map64 ended;       /* last node of ended threads: how many */
+	uint64_t n_ended;
+	struct raw_frame *frames; /* a stack and its marks */
+};
+
+struct ledger *ledger_create(struct profile *profile, struct target *target,
+                             const struct ledger_config *config)
+{
+	struct ledger *l = mem_zalloc(sizeof(*l));
+	l->profile = profile;
+	l->target = target;
+	l->config = *config;
+	l->frames = mem_realloc_array(NULL, STACK_MAX_FRAMES + 32, sizeof(*l->frames));
+	return l;
+}
+
+void ledger_destroy(struct ledger *l)
+{
+	if (!l)
+		return;
+	map64_free(&l->by_tid);
+	map64_free(&l->ended);
+	vec_free(&l->accounts);
+	vec_free(&l->places);
+	free(l->frames);
+	free(l);
+}
+
+static struct account *account_of(struct ledger *l, pid_t tid)
+{
+	uint64_t *index = map64_put(&l->by_tid, (uint64_t)tid);
+	if (!*index) {
+		*vec_add(&l->accounts) = (struct account){.tid = tid};
+		*index = l->accounts.n;
+	}
+	return &l->accounts.items[*index - 1];
+}
+
+static struct raw_frame mark(struct ledger *l, const char *text)
+{
+	return (struct raw_frame){.kind = RAW_MARK,
+	                          .aux = (uint64_t)(uintptr_t)intern(l->profile->strings, text)};
+}
+
+static struct raw_frame thread_root(struct ledger *l, struct account *a)
+{
+	if (!a->name) {
+		char name[64];
+		if (!target_thread_name(l->target, a->tid, name, sizeof(name)))
+			memcpy(name, l->target->comm, sizeof(name));
+		a->name = intern(l->profile->strings, name);
+	}
+	return (struct raw_frame){
+	        .kind = RAW_THREAD, .owner = (uint32_t)a->tid, .aux = (uint64_t)(uintptr_t)a->name};
+}
+
+/* pprof wants to know where a file was mapped. Asked while it still is. */
+static void note_image(struct ledger *l, uint32_t image)
+{
+	while (l->places.n <= image)
+		*vec_add(&l->places) = (struct place){0};
+	struct place *place = &l->places.items[image];
+	if (place->mapping)
+		return;
+	const struct maps *maps = &l->target->maps;
+	for (size_t i = 0; i < maps->n; i++) {
+		const struct mapping *m = &maps->items[i];
+		if (!m->executable || !m->image || m->image->id != image)
+			continue;
+		struct profile_mapping mapping = {
+		        .start = m->start,
+		        .limit = m->end,
+		        .offset = m->offset,
+		        .file = m->image->path,
+		        .build_id = m->image->build_id_len
+		                            ? intern(l->profile->strings, m->image->build_id_hex)
+		                            : NULL,
+		};
+		place->mapping = profile_mapping(l->profile, &mapping);
+		place->bias = m->bias;
+		return;
+	}
+}
+
+static uint32_t add_stack(struct ledger *l, struct account *a, const struct stack *stack)
+{
+	static const uint64_t nothing[PROFILE_VALUES];
+	size_t n = stack->n;
+	memcpy(l->frames, stack->frames, n * sizeof(*l->frames));
+	for (size_t i = 0; i < n; i++)
+		if (l->frames[i].kind == RAW_NATIVE)
+			note_image(l, l->frames[i].owner);
+	if (stack->end == STACK_SHORT || stack->end == STACK_TOO_DEEP)
+		l->frames[n++] = mark(l, "[truncated]");
+	else if (stack->end != STACK_ROOT)
+		l->frames[n++] = mark(l, "[unwound no further]");
+	if (l->config.threads)
+		l->frames[n++] = thread_root(l, a);
+	return profile_add(l->profile, l->frames, n, nothing);
+}
+
+static void credit(struct ledger *l, uint32_t node, uint64_t samples, uint64_t ns)
+{
+	const uint64_t values[PROFILE_VALUES] = {samples, ns};
+	if (samples || ns)
+		profile_add_to_node(l->profile, node, values);
+}
+
+static void on_stack(void *arg, const struct snapshot *snap, const struct stack *stack)
+{
+	struct ledger *l = arg;
+	struct account *a = account_of(l, snap->tid);
+	uint32_t node = add_stack(l, a, stack);
+	a->last = node;
+	if (!l->config.wall) {
+		credit(l, node, 1, snap->cpu_ns);
+		return;
+	}
+	/* schedstat says how much of the time since the last observation the thread ran: that part
+	 * belongs to where it was seen running, the rest to where it was seen asleep. */
+	uint64_t ran = snap->cpu_ns < snap->wall_ns ? snap->cpu_ns : snap->wall_ns;
+	bool asleep = snap->by == BY_ASLEEP;
+	if (asleep)
+		a->asleep = node;
+	else
+		a->running = node;
+	uint32_t ran_at = asleep && a->running ? a->running : node;
+	uint32_t slept_at = !asleep && a->asleep ? a->asleep : node;
+	credit(l, ran_at, ran_at == node, ran);
+	credit(l, slept_at, slept_at == node && ran_at != node, snap->wall_ns - ran);
+}
+
+static void on_repeat(void *arg, pid_t tid, uint64_t n, uint64_t wall_ns)
+{
+	struct ledger *l = arg;
+	struct account *a = account_of(l, tid);
+	if (a->asleep)
+		credit(l, a->asleep, n, wall_ns);
+}
+
+static void on_thread_end(void *arg, pid_t tid, bool left, uint64_t left_ns)
+{
+	struct ledger *l = arg;
+	uint64_t *index = map64_get(&l->by_tid, (uint64_t)tid);
+	if (left && !l->config.wall) {
+		struct account *a = account_of(l, tid);
+		if (a->last)
+			credit(l, a->last, 0, left_ns);
+	} else if (!left && index && *index) {
+		struct account *a = &l->accounts.items[*index - 1];
+		if (a->last) {
+			++*map64_put(&l->ended, a->last);
+			l->n_ended++;
+		}
+		*a = (struct account){.tid = tid}; /* the number may be given out again */
+	}
+}
+
+static void on_thread_name(void *arg, pid_t tid)
+{
+	struct ledger *l = arg;
+	uint64_t *index = map64_get(&l->by_tid, (uint64_t)tid);
+	if (index && *index)
+		l->accounts.items[*index - 1].name = NULL;
+}
+
+struct sink ledger_sink(struct ledger *l)
+{
+	return (struct sink){
+	        .arg = l,
+	        .on_stack = on_stack,
+	        .on_repeat = on_repeat,
+	        .on_thread_end = on_thread_end,
+	        .on_thread_name = on_thread_name,
+	};
+}
+
+/* What ended threads used after their last snapshot is known only in sum. Each tick stands for a
+ * period, so no thread's last stack gets more than that; the rest was on no stack. */
+static uint64_t settle_ended(struct ledger *l, uint64_t missing_ns)
+{
+	if (!l->n_ended)
+		return missing_ns;
+	uint64_t each = missing_ns / l->n_ended;
+	if (each > l->config.period_ns)
+		each = l->config.period_ns;
+	for (size_t i = 0; i < l->ended.cap; i++) {
+		const struct map64_slot *slot = &l->ended.slots[i];
+		if (!slot->used)
+			continue;
+		credit(l, (uint32_t)slot->key, 0, slot->value * each);
+		missing_ns -= slot->value * each;
+	}
+	return missing_ns;
+}
+
+void ledger_settle(struct ledger *l, struct stats *stats)
+{
+	struct profile *p = l->profile;
+	if (!l->config.wall && stats->target_cpu_ns > p->total[1]) {
+		uint64_t missing_ns = settle_ended(l, stats->target_cpu_ns - p->total[1]);
+		/* A profile without a sample stays empty. */
+		if (missing_ns && p->total[0]) {
+			const struct raw_frame not_sampled = mark(l, "[not sampled]");
+			const uint64_t values[PROFILE_VALUES] = {0, missing_ns};
+			profile_add(p, &not_sampled, 1, values);
+			stats->not_sampled_ns = missing_ns;
+		}
+	}
+	if (!l->config.wall)
+		stats->profile_cpu_ns = p->total[1];
+	p->meta.duration_ns = stats->duration_ns;
+	p->meta.lost = stats_lost(stats);
+}
+
+static size_t name_location(void *arg, const struct location *loc, struct frame *out, size_t max)
+{
+	return symbols_name(arg, loc->raw, out, max);
+}
+
+void ledger_name(struct ledger *l, struct symbols *symbols)
+{
+	struct profile *p = l->profile;
+	for (size_t i = 0; i < p->n_locations; i++) {
+		struct location *loc = &p->locations[i];
+		loc->address = loc->raw.addr;
+		if (loc->raw.kind != RAW_NATIVE || loc->raw.owner >= l->places.n)
+			continue;
+		const struct place *place = &l->places.items[loc->raw.owner];
+		loc->mapping = place->mapping;
+		loc->address = loc->raw.addr + place->bias;
+	}
+	profile_name(p, name_location, symbols);
+	for (size_t id = 0; id < l->places.n; id++) {
+		struct image *img = images_get(l->target->images, (uint32_t)id);
+		if (!img || !l->places.items[id].mapping)
+			continue;
+		struct symbols_source source;
+		symbols_source(symbols, img, &source);
+		struct profile_mapping *m = &p->mappings[l->places.items[id].mapping - 1];
+		m->has_functions = source.has_functions;
+		m->has_filenames = m->has_lines = source.has_lines;
+		m->has_inlines = source.has_inlines;
+	}
+}

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <csample/once.h>
+#include <csample/unwinder.h>
+#include <csample/vec.h>
+
+#define RUNNING_RATE_HZ 1000
+#define RUNNING_WAIT_NS 100000000ULL /* for a running thread to meet a tick */
+#define ASLEEP_TRIES    5
+
+struct one {
+	pid_t tid;
+	struct thread *th; /* NULL: it has ended */
+	int loss;          /* CAPTURED, or why not */
+	char state;
+	struct snapshot snap;
+	struct stack stack; /* only what it needs */
+};
+
+struct all {
+	struct target *target;
+	const struct once_config *config;
+	struct unwinder *unwinder;
+	struct symbols *symbols;
+	struct capture capture;
+	struct threads *threads;
+	struct stack scratch;
+	uint8_t *bytes; /* STACK_MAX_COPY and room for a runtime's regions */
+	VEC(struct one) items;
+};
+
+static bool lookup_name(void *arg, struct image *img, uint64_t vaddr, const char **name_ret,
+                        uint64_t *start_ret)
+{
+	return symbols_lookup_name(arg, img, vaddr, name_ret, start_ret);
+}
+
+static char read_state(const struct thread *th)
+{
+	char text[512];
+	ssize_t n = pread(th->stat_fd, text, sizeof(text) - 1, 0);
+	text[n > 0 ? n : 0] = '\0';
+	const char *p = strrchr(text, ')');
+	return p && p[1] == ' ' ? p[2] : 0;
+}
+
+static void keep(struct one *one, const struct snapshot *snap, const struct stack *stack)
+{
+	stack_deinit(&one->stack);
+	one->stack.n = one->stack.cap = stack->n;
+	one->stack.end = stack->end;
+	one->stack.frames = mem_realloc_array(NULL, stack->n, sizeof(*stack->frames));
+	one->stack.cfas = mem_realloc_array(NULL, stack->n, sizeof(*stack->cfas));
+	memcpy(one->stack.frames, stack->frames, stack->n * sizeof(*stack->frames));
+	memcpy(one->stack.cfas, stack->cfas, stack->n * sizeof(*stack->cfas));
+	one->snap = *snap;
+	one->snap.bytes = NULL;
+	one->loss = CAPTURED;
+}
+
+static void unwind_one(struct all *all, const struct snapshot *snap)
+{
+	stack_reset(&all->scratch);
+	unwind(all->unwinder, &all->target->maps, (uint32_t)all->target->pid, snap, &all->scratch);
+}
+
+/* Captures with one way until the stack is whole: once more with all that may be, if it is not. */
+static void capture_one(struct all *all, struct one *one, bool stop)
+{
+	for (int again = 0; again < 2; again++) {
+		struct snapshot snap = {.bytes = all->bytes};
+		atomic_store(&one->th->copy_bytes, again ? STACK_MAX_COPY : STACK_FIRST_COPY);
+		uint32_t capacity = STACK_MAX_COPY + STACK_FIRST_COPY;
+		int result = stop ? capture_stop(&all->capture, one->tid, one->th, &snap, capacity)
+		                  : capture_asleep(&all->capture, one->th, &snap, capacity);
+		if (result != CAPTURED) {
+			if (!again)
+				one->loss = result;
+			return;
+		}
+		unwind_one(all, &snap);
+		keep(one, &snap, &all->scratch);
+		if (one->stack.end != STACK_SHORT)
+			return;
+	}
+}
+
+static size_t capture_sleepers(struct all *all)
+{
+	size_t left = 0;
+	for (size_t i = 0; i < all->items.n; i++) {
+		struct one *one = &all->items.items[i];
+		if (one->loss == CAPTURED || one->loss == LOSS_GONE)
+			continue;
+		capture_one(all, one, false);
+		left += one->loss != CAPTURED && one->loss != LOSS_GONE;
+	}
+	return left;
+}
+
+static void on_stack(void *arg, const struct snapshot *snap, const struct stack *stack)
+{
+	struct all *all = arg;
+	for (size_t i = 0; i < all->items.n; i++) {
+		struct one *one = &all->items.items[i];
+		if (one->tid == snap->tid &&
+		    (one->loss != CAPTURED || one->stack.end == STACK_SHORT))
+			keep(one, snap, stack);
+	}
+}
+
+static void on_repeat(void *arg, pid_t tid, uint64_t n, uint64_t wall_ns)
+{
+	(void)arg, (void)tid, (void)n, (void)wall_ns;
+}
+
+static bool complete(const struct all *all)
+{
+	for (size_t i = 0; i < all->items.n; i++) {
+		const struct one *one = &all->items.items[i];
+		if (one->loss != LOSS_GONE &&
+		    (one->loss != CAPTURED || one->stack.end == STACK_SHORT))
+			return false;
+	}
+	return true;
+}
+
+/* Lets the running threads tick for a moment; those that fall asleep meanwhile are read so. */
+static void capture_running(struct all *all)
+{
+	struct engine_config config = {
+	        .event = ENGINE_CPU,
+	        .capture = ENGINE_PREEMPT,
+	        .rate_hz = RUNNING_RATE_HZ,
+	        .gather = all->config->gather,
+	};
+	struct sink sink = {.arg = all, .on_stack = on_stack, .on_repeat = on_repeat};
+	struct engine *e = NULL;
+	struct err *err = engine_create(all->target, all->symbols, &config, &sink, &e);
+	if (!err)
+		err = engine_start(e);
+	uint64_t end = now_ns() + RUNNING_WAIT_NS;
+	while (!err && now_ns() < end && engine_poll(e, 4) && !complete(all))
+		capture_sleepers(all);
+	err_free(err); /* not permitted: they are stopped instead */
+	engine_destroy(e);
+}
+
+static struct err *list(struct all *all)
+{
+	pid_t *tids = NULL;
+	size_t n = 0;
+	struct err *err = target_threads(all->target, &tids, &n);
+	for (size_t i = 0; i < n; i++) {
+		bool full = false;
+		struct thread *th =
+		        threads_add(all->threads, all->target->proc_fd, tids[i], false, &full);
+		if (!th && full)
+			err = err_new(ERR_SYS,
+			              "too many threads for the limit of open files: raise "
+			              "ulimit -n");
+		if (!th)
+			continue;
+		*vec_add(&all->items) =
+		        (struct one){.tid = tids[i], .th = th, .loss = LOSS_RUNNING};
+	}
+	free(tids);
+	return err;
+}
+
+static const char *explain(const struct one *one, const struct once_config *config)
+{
+	switch (one->loss) {
+	case LOSS_TRACED:
+		return "it runs, and another tracer (gdb, strace, ...) has it";
+	case LOSS_RUNNING:
+	case LOSS_MOVED:
+		return config->nonblocking ? "it runs, and --nonblocking forbids to stop it"
+		                           : "it runs, and could not be stopped";
+	case LOSS_TIMEOUT:
+		return "it did not stop in time";
+	case LOSS_MEMORY:
+		return "its stack cannot be read";
+	default:
+		return "it cannot be stopped with the present privileges; see csample doctor";
+	}
+}
+
+static void visit_all(struct all *all, once_visit *visit, void *arg)
+{
+	for (size_t i = 0; i < all->items.n; i++) {
+		struct one *one = &all->items.items[i];
+		if (one->loss == LOSS_GONE)
+			continue;
+		one->snap.tid = one->tid;
+		if (one->state)
+			one->snap.state = one->state;
+		bool captured = one->loss == CAPTURED;
+		if (captured && one->snap.by == BY_PREEMPT)
+			one->snap.state = 'R';
+		visit(arg, one->tid, &one->snap, captured ? &one->stack : NULL,
+		      captured ? NULL : explain(one, all->config));
+	}
+}
+
+struct err *once_all_threads(struct target *target, struct symbols *symbols,
+                             const struct once_config *config, once_visit *visit, void *arg)
+{
+	struct all all = {.target = target, .config = config, .symbols = symbols};
+	char byte;
+	if (target->maps.n) /* finds out whether the mem file must serve */
+		err_free(rmem_read(&target->mem.rm, target->maps.items[0].start, &byte, 1));
+	capture_init(&all.capture, target->pid, target->mem.mem_fd);
+	all.capture.gather = config->gather;
+	all.threads = threads_create();
+	all.unwinder = unwinder_create(lookup_name, symbols);
+	all.bytes = mem_alloc((size_t)STACK_MAX_COPY + STACK_FIRST_COPY);
+	stack_init(&all.scratch);
+	struct err *err = list(&all);
+	if (!err)
+		err = capture_prepare_stop(&all.capture);
+	if (!err) {
+		size_t left = capture_sleepers(&all);
+		for (int i = 1; i < ASLEEP_TRIES && left; i++)
+			left = capture_sleepers(&all);
+		for (size_t i = 0; i < all.items.n; i++)
+			all.items.items[i].state = read_state(all.items.items[i].th);
+		if (left)
+			capture_running(&all);
+		for (size_t i = 0; i < all.items.n && !config->nonblocking; i++) {
+			struct one *one = &all.items.items[i];
+			if (one->loss == CAPTURED || one->loss == LOSS_GONE)
+				continue;
+			/* Asleep after all? A stop could make its system call fail with EINTR. */
+			capture_one(&all, one, false);
+			if (one->loss != CAPTURED && one->loss != LOSS_GONE)
+				capture_one(&all, one, true);
+		}
+		visit_all(&all, visit, arg);
+	}
+	capture_deinit(&all.capture);
+	for (size_t i = 0; i < all.items.n; i++)
+		stack_deinit(&all.items.items[i].stack);
+	vec_free(&all.items);
+	threads_destroy(all.threads);
+	unwinder_destroy(all.unwinder);
+	stack_deinit(&all.scratch);
+	free(all.bytes);
+	return err;
+}
