@@ -79,7 +79,7 @@ check: $(BIN) $(TEST_BIN)
 	$(Q)$(PYTHON) tests/run.py --build $(B) --bin $(BIN) $(if $(SAN),--san) $(if $(TESTS),-k '$(TESTS)')
 
 bench: $(BIN)
-	$(Q)$(MAKE) -s -C tests/bench run BIN=$(abspath $(BIN))
+	$(Q)$(MAKE) -s -C tests/bench run BIN=$(abspath $(BIN)) PYTHON=$(PYTHON)
 
 # libFuzzer, a minute for each parser unless FUZZ_SECONDS says otherwise.
 FUZZ_SECONDS ?= 60

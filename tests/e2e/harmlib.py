@@ -137,6 +137,10 @@ def assert_free(pid):
     assert not any(tracer_of(pid, tid) for tid in thread_states(pid))
 
 
+def no_sanitizer_report(text):
+    assert "Sanitizer" not in text and "runtime error:" not in text, text
+
+
 def record_argv(pid, out, *options):
     return [CSAMPLE, "record", "--pid", pid, "-o", out, *options]
 
@@ -148,6 +152,7 @@ def record(pid, tmp, seconds, *options, timeout=WAIT, **popen):
     argv = record_argv(pid, pathlib.Path(tmp) / "out.collapsed", "-d", seconds, "--stats-json", stats, *options)
     done = subprocess.run([str(a) for a in argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True, errors="replace", timeout=seconds + timeout, **popen)
+    no_sanitizer_report(done.stderr)
     return done.returncode, json.loads(stats.read_text()) if stats.exists() else None, done.stderr
 
 
@@ -155,6 +160,7 @@ def dump(pid, *options, timeout=WAIT):
     """csample dump --json: (exit status, parsed output or None, stderr text)."""
     done = subprocess.run([str(CSAMPLE), "dump", "--pid", str(pid), "--json", *options], stdin=subprocess.DEVNULL,
                           capture_output=True, text=True, errors="replace", timeout=timeout)
+    no_sanitizer_report(done.stderr)
     return done.returncode, json.loads(done.stdout) if done.stdout.strip() else None, done.stderr
 
 

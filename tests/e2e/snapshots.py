@@ -33,19 +33,21 @@ WAYS = ("preempt", "asleep", "stop")  # enum captured_by
 
 
 def read_recorded(path):
-    """A stream of records: u32 size of what follows, struct snapshot as in memory, its bytes."""
-    fields = struct.Struct("<ii4Qic3xiHHII33QQ")
-    regions_at, bytes_at = fields.size, 2392
+    """The stream that include/csample/recorded.h describes."""
+    head = struct.Struct("<IIii4QIi4IQ")
     with open(path, "rb") as file:
-        while len(block := file.read(4)) == 4:
-            data = file.read(int.from_bytes(block, "little"))
-            if len(data) < bytes_at:
-                return
-            values = fields.unpack_from(data)
-            tid, by, n_regions = values[1], values[6], values[10]
-            registers, valid = values[13:46], values[46]
+        while len(block := file.read(head.size)) == head.size:
+            magic, size, _, tid, *_, way, _, n_regs, n_regions, n_bytes, _, valid = head.unpack(block)
+            assert magic == 0x31535343, f"not a snapshot: {magic:#x}"
+            body = file.read(size - head.size)
+            if len(body) < size - head.size:
+                return  # cut off with its writer
+            registers = struct.unpack_from(f"<{n_regs}Q", body)
+            at = 8 * n_regs
+            data_at = at + 16 * n_regions
+            assert data_at + n_bytes == len(body)
             regions = []
             for i in range(n_regions):
-                addr, size, at = struct.unpack_from("<QII", data, regions_at + 16 * i)
-                regions.append((addr, data[bytes_at + at:bytes_at + at + size]))
-            yield Snapshot(WAYS[by], tid, {i: r for i, r in enumerate(registers) if valid >> i & 1}, regions)
+                addr, length, offset = struct.unpack_from("<QII", body, at + 16 * i)
+                regions.append((addr, body[data_at + offset:data_at + offset + length]))
+            yield Snapshot(WAYS[way], tid, {i: r for i, r in enumerate(registers) if valid >> i & 1}, regions)
