@@ -112,13 +112,14 @@ static int priority_above(struct target *t)
 /* Without CONFIG_SCHED_INFO schedstat reads zeros, and there is no proof. */
 static bool schedstat_works(void)
 {
-	unsigned long long ran = 0;
+	/* CPU time, waiting time, times run: the last counts at once, the first at ticks. */
+	unsigned long long times_run = 0;
 	FILE *f = fopen("/proc/self/schedstat", "re");
-	if (!f || fscanf(f, "%llu", &ran) != 1)
-		ran = 0;
+	if (!f || fscanf(f, "%*u %*u %llu", &times_run) != 1)
+		times_run = 0;
 	if (f)
 		fclose(f);
-	return ran > 0;
+	return times_run > 0;
 }
 
 static struct sampler *new_sampler(struct engine *e, enum sampler_kind kind, int cpu,
