@@ -17,17 +17,17 @@ static void on_term(int sig)
 
 NOINLINE static void seventy(void)
 {
-	sink = rounds(1000000, sink + 1);
+	sink = rounds(10000000, sink + 1);
 }
 
 NOINLINE static void twenty(void)
 {
-	sink = rounds(1000000, sink + 2);
+	sink = rounds(10000000, sink + 2);
 }
 
 NOINLINE static void ten(void)
 {
-	sink = rounds(1000000, sink + 3);
+	sink = rounds(10000000, sink + 3);
 }
 
 static const struct {
