@@ -278,7 +278,7 @@ static void conclude(const struct facts *f, const struct tries *t, struct diagno
 	        : !t->cycles ? mem_strdup("this machine does not count them, or not for us")
 	                     : running_how(running, t)};
 	d->outlooks[OUTLOOK_WALL] = look_at_all("record -e wall", "wall", t, running);
-	d->outlooks[OUTLOOK_DUMP] = look_at_all("dump", "dump", t, may_stop(t) ? "stop" : NULL);
+	d->outlooks[OUTLOOK_DUMP] = look_at_all("dump", "dump", t, running);
 	d->usable = strcmp(d->outlooks[OUTLOOK_WALL].way, "none") != 0;
 }
 

@@ -48,10 +48,10 @@ def test_each_thread_with_its_wait_and_stack(dump, workload):
     assert set(threads) == {"waits", "reader", "sleeper", "poller", "locker", "runner"}
     for name, (function, wait) in WAITS.items():
         thread = threads[name]
-        assert thread["state"] == "S" and wait in thread["wait"] and not thread["active"], thread
+        assert thread["state"] == "sleeping" and wait in thread["wait"] and not thread["active"], thread
         assert function in functions(thread) and thread["rooted"], thread
     runner = threads["runner"]
-    assert runner["state"] == "R" and runner["active"] and "wait" not in runner, runner
+    assert runner["state"] == "running" and runner["active"] and "wait" not in runner, runner
     assert "running" in functions(runner) and runner["rooted"]
     assert "main" in functions(threads["waits"]) and "pause" in threads["waits"]["wait"]
 
@@ -69,9 +69,9 @@ def assert_schema(report):
         assert set(runtime) <= {"name", "version"}
     for thread in report["threads"]:
         assert {"tid", "name", "state", "active", "rooted", "frames"} <= set(thread), thread
-        assert set(thread) <= {"tid", "name", "state", "wait", "active", "gil", "rooted", "frames"}
+        assert set(thread) <= {"tid", "name", "state", "wait", "active", "gil", "rooted", "frames", "error"}
         assert isinstance(thread["tid"], int) and isinstance(thread["active"], bool)
-        assert isinstance(thread["rooted"], bool) and re.fullmatch("[A-Za-z]", thread["state"])
+        assert isinstance(thread["rooted"], bool) and re.fullmatch("[a-z ]+", thread["state"])
         for frame in thread["frames"]:
             assert {"kind", "function"} <= set(frame), frame
             assert set(frame) <= {"kind", "function", "file", "line", "column", "module", "address", "inlined",
@@ -138,7 +138,7 @@ def test_a_stopped_process_stays_stopped(dump, workload):
     target.signal(signal.SIGSTOP)
     wait_until(lambda: state_of(target.pid) == "T", what="its stop")
     thread = dump(target.pid)["threads"][0]
-    assert thread["state"] == "T" and "main" in functions(thread), thread
+    assert thread["state"] == "stopped" and "main" in functions(thread), thread
     assert state_of(target.pid) == "T"
     target.signal(signal.SIGCONT)
     wait_until(lambda: state_of(target.pid) == "R", what="its going on")
