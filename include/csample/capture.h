@@ -31,6 +31,7 @@ struct thread {
 	_Atomic bool ended;          /* its files say ESRCH */
 	_Atomic uint32_t copy_bytes; /* stack to copy: what its last stacks needed, and some */
 	/* Below: by the holder of busy alone. */
+	uint64_t final_ns; /* CPU time when sampling ended; the worker's */
 	uint64_t credited_ns; /* CPU time that snapshots have carried so far */
 	uint64_t observed_ns; /* when it was last observed; wall only */
 	uint64_t repeats,

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What becomes of the target while it is sampled: threads, mappings, programs, CPUs. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <csample/log.h>
+
+#include "internal.h"
+
+#define EXEC_TORN_NS    300000
+#define RESCAN_NS       1000000000ULL
+#define RESCAN_BLIND_NS 100000000ULL /* when nobody tells of new threads */
+
+static void add_thread(struct engine *e, pid_t tid, bool born)
+{
+	static bool told;
+	bool full = false;
+	if (threads_find(e->shared.threads, tid))
+		return;
+	struct thread *th = threads_add(e->shared.threads, e->target->proc_fd, tid, born, &full);
+	if (full && !told) {
+		log_warn("too many threads for the limit of open files: those beyond it are not "
+		         "sampled; "
+		         "raise ulimit -n");
+		told = true;
+	}
+	uint64_t *estimate = th ? map64_get(&e->estimated, (uint64_t)tid) : NULL;
+	if (estimate) {
+		th->credited_ns += *estimate;
+		*estimate = 0;
+	}
+}
+
+static void end_thread(struct engine *e, pid_t tid)
+{
+	if (e->sink.on_thread_end)
+		e->sink.on_thread_end(e->sink.arg, tid, false, 0);
+	threads_remove(e->shared.threads, tid);
+}
+
+void engine_rescan_threads(struct engine *e, bool born)
+{
+	pid_t *tids = NULL;
+	size_t n = 0;
+	struct err *err = target_threads(e->target, &tids, &n);
+	if (err) {
+		err_free(err);
+		return;
+	}
+	struct map64 listed = {0};
+	for (size_t i = 0; i < n; i++) {
+		*map64_put(&listed, (uint64_t)tids[i]) = 1;
+		add_thread(e, tids[i], born);
+	}
+	free(tids);
+	for (size_t i = threads_count(e->shared.threads); i-- > 0;) {
+		struct thread *th = threads_at(e->shared.threads, i);
+		if (!map64_get(&listed, (uint64_t)th->tid) || atomic_load(&th->ended))
+			end_thread(e, th->tid);
+	}
+	map64_free(&listed);
+}
+
+/* Files wanted for names later are opened now, while they are there. */
+void engine_prepare_images(struct engine *e)
+{
+	for (; e->images_prepared < images_count(e->target->images); e->images_prepared++)
+		symbols_prepare_image(e->symbols,
+		                      images_get(e->target->images, e->images_prepared + 1));
+}
+
+void engine_refresh_maps(struct engine *e)
+{
+	struct err *err = target_refresh_maps(e->target);
+	err_free(err); /* gone: the old maps serve what is still in the queues */
+	e->maps_read_ns = now_ns();
+	e->maps_dirty = false;
+	engine_prepare_images(e);
+}
+
+static void on_sideband(void *arg, const struct sideband_event *event)
+{
+	struct engine *e = arg;
+	switch (event->kind) {
+	case SIDEBAND_FORK:
+		add_thread(e, event->tid, true);
+		break;
+	case SIDEBAND_EXIT:
+		/* Of the process: its last snapshots are still to come. */
+		if (event->tid != e->target->pid)
+			end_thread(e, event->tid);
+		break;
+	case SIDEBAND_EXEC:
+		e->exec_ns = event->time_ns;
+		break;
+	case SIDEBAND_COMM:
+		if (e->sink.on_thread_name)
+			e->sink.on_thread_name(e->sink.arg, event->tid);
+		break;
+	case SIDEBAND_MMAP:
+		e->maps_dirty = true;
+		break;
+	case SIDEBAND_LOST:
+		e->maps_dirty = true;
+		e->rescan_ns = 0;
+		break;
+	}
+}
+
+void engine_drain_sideband(struct engine *e)
+{
+	if (e->sideband)
+		sideband_drain(e->sideband, e->target->pid, on_sideband, e);
+}
+
+void engine_act_on_exec(struct engine *e)
+{
+	log_debug(LOG_TARGET, "process %d has execed", (int)e->target->pid);
+	e->last_exec_ns = e->exec_ns;
+	e->exec_ns = 0;
+	e->execed = true;
+	struct err *err = target_reload(e->target);
+	err_free(err);
+	engine_refresh_maps(e);
+	engine_rescan_threads(e, true);
+	if (e->sink.on_thread_name)
+		e->sink.on_thread_name(e->sink.arg, e->target->pid);
+}
+
+/* Without the side-band: the main program's file tells of an exec. */
+static void look_for_exec(struct engine *e)
+{
+	char exe[4096];
+	ssize_t n = readlinkat(e->target->proc_fd, "exe", exe, sizeof(exe) - 1);
+	if (n > 0 &&
+	    (strlen(e->target->exe) != (size_t)n || memcmp(e->target->exe, exe, (size_t)n) != 0))
+		e->exec_ns = now_ns();
+}
+
+void engine_look_around(struct engine *e)
+{
+	uint64_t now = now_ns();
+	if (now - e->rescan_ns < (e->sideband ? RESCAN_NS : RESCAN_BLIND_NS))
+		return;
+	e->rescan_ns = now;
+	engine_rescan_threads(e, true);
+	if (!e->sideband)
+		look_for_exec(e);
+	if (e->has_perf && e->perf_access.scope == PERF_CPU_WIDE) {
+		/* A CPU may have come online. */
+		struct err *err = engine_cover_cpus(e);
+		for (size_t i = 0; i + 1 < e->n_samplers && !err; i++) {
+			struct sampler *s = e->samplers[i];
+			if (!s || s->started)
+				continue;
+			err = sampler_start(s);
+			if (!err)
+				err = perf_ring_enable(s->ring);
+		}
+		if (err)
+			log_debug(LOG_TRIGGER, "%s", err->msg);
+		err_free(err);
+	}
+	if (!e->traced_told) {
+		uint64_t traced = 0;
+		for (size_t i = 0; i < e->n_samplers; i++)
+			traced += e->samplers[i]
+			                  ? atomic_load(&e->samplers[i]->counts.lost[LOSS_TRACED])
+			                  : 0;
+		if (traced)
+			log_warn("another tracer (gdb, strace, ...) holds threads of process %d: "
+			         "they can only "
+			         "be sampled without stopping them, which needs more privileges; "
+			         "see csample "
+			         "doctor",
+			         (int)e->target->pid);
+		e->traced_told = traced > 0;
+	}
+}
