@@ -33,6 +33,8 @@ SRC  := $(filter-out src/main.c,$(wildcard src/*.c src/*/*.c runtimes/*.c runtim
 OBJ  := $(SRC:%.c=$(B)/%.o) $(B)/gen/profile.pb-c.o
 TEST_SRC := $(wildcard tests/unit/*/test_*.c)
 TEST_BIN := $(TEST_SRC:tests/unit/%.c=$(B)/tests/%)
+TOOL_SRC := $(wildcard tests/tools/*.c)
+TOOL_BIN := $(TOOL_SRC:tests/tools/%.c=$(B)/tools/%)
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 
 all: $(BIN)
@@ -62,6 +64,12 @@ $(B)/gen/syscall-names.inc: Makefile
 		sed -n 's/^#define __NR_\([a-z0-9_]*\) .*/[__NR_\1] = "\1",/p' | sort > $@
 $(B)/src/cmd/syscalls.o: $(B)/gen/syscall-names.inc
 $(B)/src/cmd/syscalls.o: CPPFLAGS += -I$(B)/gen
+# Text files as C string literals.
+$(GEN)/%.inc: src/emit/%
+	@echo "  GEN     $<"
+	$(Q)mkdir -p $(GEN)
+	$(Q)sed 's/\\/\\\\/g; s/"/\\"/g; s/^/"/; s/$$/\\n"/' $< > $@.tmp && mv $@.tmp $@
+$(B)/src/emit/svg.o: $(GEN)/flame.css.inc $(GEN)/flame.js.inc
 $(B)/gen/%.o: $(GEN)/%.c
 	@echo "  CC      $<"
 	$(Q)mkdir -p $(@D)
@@ -72,10 +80,16 @@ $(B)/tests/%: tests/unit/%.c $(B)/libcsample.a
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -Itests/unit $(ALL_LDFLAGS) -o $@ $< $(B)/libcsample.a -lcmocka $(ALL_LIBS)
 
-tests: $(TEST_BIN)
+# Programs the tests run.
+$(B)/tools/%: tests/tools/%.c $(B)/libcsample.a
+	@echo "  TOOL    $@"
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(B)/libcsample.a $(ALL_LIBS)
+
+tests: $(TEST_BIN) $(TOOL_BIN)
 
 # One line at the end: N passed, N failed, N skipped.
-check: $(BIN) $(TEST_BIN)
+check: $(BIN) $(TEST_BIN) $(TOOL_BIN)
 	$(Q)$(PYTHON) tests/run.py --build $(B) --bin $(BIN) $(if $(SAN),--san) $(if $(TESTS),-k '$(TESTS)')
 
 bench: $(BIN)
@@ -108,4 +122,4 @@ clean:
 
 .PHONY: all tests check bench fuzz fmt lint check-aarch64 install clean
 .SECONDARY:
--include $(OBJ:.o=.d) $(B)/src/main.d $(TEST_BIN:=.d)
+-include $(OBJ:.o=.d) $(B)/src/main.d $(TEST_BIN:=.d) $(TOOL_BIN:=.d)

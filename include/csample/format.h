@@ -26,7 +26,8 @@ struct format {
 	const char *const *suffixes; /* ".svg", NULL-terminated: what -o implies */
 	const char *suffix;          /* of the name csample chooses itself */
 	const char *help;
-	/* Writes the whole profile; checks the stream only at the end. */
+	/* Writes the whole profile, which is named. Errors of the stream stay in the stream, for
+	 * output_commit() to tell: it knows the path. */
 	struct err *(*write)(const struct profile *p, const struct emit_options *opt, FILE *out);
 };
 

@@ -61,6 +61,7 @@ struct profile {
 	struct profile_node *nodes;
 	size_t n_nodes;
 	uint64_t total[PROFILE_VALUES];
+	size_t max_nodes;            /* then new stacks count on "[too many distinct stacks]" */
 	struct profile_index *index; /* private: hashes for interning */
 };
 
@@ -72,15 +73,18 @@ uint32_t profile_add(struct profile *p, const struct raw_frame *leaf_first, size
                      const uint64_t values[PROFILE_VALUES]);
 /* More of what profile_add() returned. */
 void profile_add_to_node(struct profile *p, uint32_t node, const uint64_t values[PROFILE_VALUES]);
-/* Index + 1 of a mapping, added if it is new (file, build id, start and offset are its identity).
- */
+/* Index + 1 of a mapping, added if it is new (file, build id, start and offset are its identity;
+ * the limit and what it has are widened). Add the main binary's first: pprof shows that one as its
+ * own. */
 uint32_t profile_mapping(struct profile *p, const struct profile_mapping *mapping);
 
-/* Gives each location without frames its names; frames are copied. */
+/* Gives each location without frames its names; frames are copied. RAW_MARK names itself. */
 typedef size_t profile_namer(void *arg, const struct location *loc, struct frame *out, size_t max);
 void profile_name(struct profile *p, profile_namer *namer, void *arg);
 
-/* For readers of files and for tests: a location that is already named. Returns its index. */
+/* For readers of files and for tests: a location that is already named; its frames are copied. With
+ * a raw frame known before it is that location, without one (kind 0) a new one. Returns its index.
+ */
 uint32_t profile_add_location(struct profile *p, const struct location *loc);
 /* The child of parent for a location, added if it is new. */
 uint32_t profile_child(struct profile *p, uint32_t parent, uint32_t location);
