@@ -7,7 +7,7 @@
 	'use strict';
 
 	const SVG = 'http://www.w3.org/2000/svg', XHTML = 'http://www.w3.org/1999/xhtml';
-	const FULL = 1000000, MIN_LABEL = 24, PAD = 3, BAR = 34, MAX_TEXT = 400;
+	const FULL = 1000000, MIN_LABEL = 24, PAD = 3, BAR = 34, MAX_TEXT = 400, MIN_CHARS = 3;
 	const script = document.currentScript;
 	const root = script && script.ownerSVGElement || document.documentElement;
 	const byId = id => root.querySelector('#' + id);
@@ -83,19 +83,21 @@
 		return w;
 	}
 
-	/* As much of text as fits into some pixels. */
+	/* As much of text as fits into some pixels; nothing if that says nothing. */
 	function fit(text, room) {
 		const dots = charWidth('\u2026');
 		let used = 0, end = 0, cut = 0;
 		for (const c of text.slice(0, MAX_TEXT)) {
 			used += charWidth(c);
 			if (used > room)
-				return cut ? text.slice(0, cut) + '\u2026' : '';
+				break;
 			end += c.length;
 			if (used + dots <= room)
 				cut = end;
 		}
-		return end < text.length ? text.slice(0, cut) + '\u2026' : text;
+		if (end === text.length)
+			return text;
+		return cut >= MIN_CHARS ? text.slice(0, cut) + '\u2026' : '';
 	}
 
 	function rowY(depth) {
@@ -405,6 +407,7 @@
 	const tipBody = make(XHTML, 'div', { class: 'ui tip', role: 'tooltip' }, tip);
 
 	input.addEventListener('input', search);
+	input.addEventListener('focus', hideTip);
 	resetButton.addEventListener('click', reset);
 	invertButton.addEventListener('click', () => setInverted(!inverted));
 	frames.addEventListener('click', event => {
@@ -425,11 +428,11 @@
 		hideTip();
 	});
 	document.addEventListener('keydown', typed);
-	window.addEventListener('resize', redraw);
-	window.addEventListener('scroll', () => {
-		hideTip();
-		redraw();
-	});
+	for (const change of ['resize', 'scroll'])
+		window.addEventListener(change, () => {
+			hideTip();
+			redraw();
+		});
 
 	pen.font = '12px ' + getComputedStyle(labels).fontFamily;
 	labels.textContent = '';

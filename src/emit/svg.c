@@ -41,7 +41,7 @@ static const struct {
         [FRAME_KERNEL] = {'k', "kernel", "kernel"},
         [FRAME_PYTHON] = {'p', "Python", "Python"},
         [FRAME_JAVASCRIPT] = {'j', "JavaScript", "JavaScript"},
-        [FRAME_MARK] = {'m', NULL, "[mark], not code"},
+        [FRAME_MARK] = {'m', NULL, "[…] not code"},
 };
 
 struct picture {
@@ -211,9 +211,8 @@ static void add_title(struct picture *pic, const struct tree_node *node, const c
 		strbuf_addc(b, '\n');
 		add_time(b, node->total[1]);
 		if (node->self[1]) {
-			strbuf_add(b, ", ");
+			strbuf_add(b, ", self ");
 			add_time(b, node->self[1]);
-			strbuf_add(b, " of it itself");
 		}
 	}
 	if (node->depth)
