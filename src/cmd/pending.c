@@ -116,3 +116,11 @@ void symbols_source(struct symbols *s, struct image *img, struct symbols_source 
 	*ret = (struct symbols_source){0};
 }
 #endif
+
+#if !__has_include("../symbols/perfmap.c")
+#include <csample/symbols.h>
+void symbols_add_process(struct symbols *s, uint32_t owner, int root_fd, int32_t ns_pid, uint32_t uid)
+{
+	(void)s, (void)owner, (void)root_fd, (void)ns_pid, (void)uid;
+}
+#endif
