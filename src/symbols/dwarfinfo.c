@@ -117,7 +117,7 @@ static uint32_t number_attr(Dwarf_Die *die, unsigned name)
 	return (uint32_t)value;
 }
 
-static void set_place(struct dwarf_frame *f, struct strings *strings, const struct unit_data *unit,
+static void set_place(struct code_frame *f, struct strings *strings, const struct unit_data *unit,
                       const struct line_row *row)
 {
 	struct strbuf path = {0};
@@ -130,7 +130,7 @@ static void set_place(struct dwarf_frame *f, struct strings *strings, const stru
 
 /* Innermost first: each inlined call says where in its caller it stands. */
 static size_t fill(struct search *s, struct strings *strings, const struct unit_data *unit,
-                   Dwarf_Die *func, struct dwarf_frame *out, size_t max)
+                   Dwarf_Die *func, struct code_frame *out, size_t max)
 {
 	struct line_row row;
 	bool has_row = unit->lines && line_table_find(unit->lines, s->addr, &row);
@@ -138,8 +138,8 @@ static size_t fill(struct search *s, struct strings *strings, const struct unit_
 	for (size_t i = s->n; i-- > 0;) {
 		Dwarf_Die *die = &s->inlined[i];
 		if (n + 1 < max) {
-			out[n] = (struct dwarf_frame){.name = name_of(strings, die),
-			                              .inlined = true};
+			out[n] =
+			        (struct code_frame){.name = name_of(strings, die), .inlined = true};
 			if (has_row)
 				set_place(&out[n], strings, unit, &row);
 			n++;
@@ -149,14 +149,14 @@ static size_t fill(struct search *s, struct strings *strings, const struct unit_
 		                        number_attr(die, DW_AT_call_column)};
 		has_row = unit->lines && row.line;
 	}
-	out[n] = (struct dwarf_frame){.name = func ? name_of(strings, func) : NULL};
+	out[n] = (struct code_frame){.name = func ? name_of(strings, func) : NULL};
 	if (has_row)
 		set_place(&out[n], strings, unit, &row);
 	return n + 1;
 }
 
 size_t dwarf_info_find(struct dwarf_info *d, struct strings *strings, uint64_t addr,
-                       struct dwarf_frame *out, size_t max)
+                       struct code_frame *out, size_t max)
 {
 	const struct unit_data *unit = dwarf_index_unit(&d->index, addr);
 	if (!unit)

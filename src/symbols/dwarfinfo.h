@@ -11,6 +11,7 @@
 
 #include <csample/intern.h>
 
+#include "codeframe.h"
 #include "elffile.h"
 
 struct dwarf_info;
@@ -22,15 +23,9 @@ struct dwarf_info *dwarf_info_create(const struct elf_file *f, const struct elf_
                                      uint64_t code_start, uint64_t code_end);
 void dwarf_info_destroy(struct dwarf_info *d); /* NULL is allowed */
 
-struct dwarf_frame {      /* strings are interned; NULL or 0: not known */
-	const char *name; /* as the linker knows it, else as the source has it */
-	const char *file;
-	uint32_t line, column; /* that execution is at in this function */
-	bool inlined;
-};
 /* Innermost first; the last one is the function itself (its name may be NULL). 0: no unit has this
  * address. If there are more than max, those between the innermost and the last are left out. */
 size_t dwarf_info_find(struct dwarf_info *d, struct strings *strings, uint64_t addr,
-                       struct dwarf_frame *out, size_t max);
+                       struct code_frame *out, size_t max);
 
 #endif

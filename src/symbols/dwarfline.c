@@ -305,8 +305,7 @@ static bool read_formats(struct bytes *b, struct formats *ret)
 
 static struct bytes at_offset(struct bytes section, uint64_t offset)
 {
-	bytes_take(&section, offset);
-	return section;
+	return bytes_take(&section, offset) ? section : (struct bytes){0};
 }
 
 /* One value of a DWARF 5 entry: into *number or *string, as the form is; false: not a known form.

@@ -9,7 +9,9 @@
 #include <csample/mem.h>
 
 #include "debugfile.h"
+#include "gopclntab.h"
 #include "minidebug.h"
+#include "plt.h"
 #include "unpack.h"
 
 struct image_symbols {
@@ -24,6 +26,9 @@ struct image_symbols {
 	bool tried_mini;
 	bool tried_network;
 	struct elfsym *index; /* NULL: not made yet */
+	struct plt *plt;      /* likewise */
+	struct gopclntab *go; /* NULL: not a Go program, or not tried yet */
+	bool tried_go;
 	struct elf_file *unpacked,
 	        *unpacked_alt; /* of the DWARF's file and of alt; NULL: not needed */
 	struct dwarf_info *dwarf;
@@ -37,6 +42,8 @@ static void destroy(struct image *img)
 		return;
 	dwarf_info_destroy(is->dwarf);
 	elfsym_destroy(is->index);
+	plt_destroy(is->plt);
+	gopclntab_destroy(is->go);
 	elf_file_close(is->unpacked);
 	elf_file_close(is->unpacked_alt);
 	elf_file_close(is->mini);
@@ -194,22 +201,52 @@ static void load_dwarf(struct image_symbols *is, bool use_network)
 		is->dwarf = dwarf_info_create(f, alt, start, end);
 }
 
-size_t image_symbols_find(struct image_symbols *is, struct strings *strings, uint64_t vaddr,
-                          bool use_network, struct dwarf_frame *out, size_t max)
+/* "memcpy@plt" for a stub. */
+static const char *stub_name(struct image_symbols *is, struct strings *strings, uint64_t vaddr)
 {
+	struct plt_target target;
+	struct elfsym_name sym;
+	if (!is->plt)
+		is->plt = plt_create(is->self);
+	if (!plt_find(is->plt, vaddr, &target))
+		return NULL;
+	if (!target.name) {
+		if (!image_symbols_lookup(is, target.addr, &sym))
+			return NULL;
+		target.name = sym.name;
+		target.len = sym.len;
+	}
+	_cleanup_free_ char *name = mem_asprintf("%.*s@plt", (int)target.len, target.name);
+	return intern(strings, name);
+}
+
+size_t image_symbols_find(struct image_symbols *is, struct strings *strings, uint64_t vaddr,
+                          bool use_network, struct code_frame *out, size_t max)
+{
+	/* Go's own table first: it is complete, and its DWARF is packed. */
+	if (!is->tried_go)
+		is->go = gopclntab_of_file(is->self);
+	is->tried_go = true;
+	size_t n = is->go ? gopclntab_find(is->go, strings, vaddr, out, max) : 0;
+	if (n)
+		return n;
 	if (!is->tried_dwarf)
 		load_dwarf(is, use_network);
-	size_t n = is->dwarf ? dwarf_info_find(is->dwarf, strings, vaddr, out, max) : 0;
+	n = is->dwarf ? dwarf_info_find(is->dwarf, strings, vaddr, out, max) : 0;
 	/* The symbol table knows the function's name as the linker left it: with .cold, with the
 	 * alias that people use. */
 	struct elfsym_name sym;
-	bool found = image_symbols_lookup(is, vaddr, &sym);
-	if (!n && found) {
-		out[0] = (struct dwarf_frame){0};
+	const char *name = NULL;
+	if (image_symbols_lookup(is, vaddr, &sym))
+		name = intern_n(strings, sym.name, sym.len);
+	else if (!n)
+		name = stub_name(is, strings, vaddr);
+	if (!n && name) {
+		out[0] = (struct code_frame){0};
 		n = 1;
 	}
-	if (found)
-		out[n - 1].name = intern_n(strings, sym.name, sym.len);
+	if (name)
+		out[n - 1].name = name;
 	return n;
 }
 

@@ -25,7 +25,7 @@ bool image_symbols_lookup(struct image_symbols *is, uint64_t vaddr, struct elfsy
 /* A function's frames, innermost first, names as the linker knows them (NULL: not known), at most
  * max >= 1; 0: nothing is known about this address. use_network: debuginfod may be asked. */
 size_t image_symbols_find(struct image_symbols *is, struct strings *strings, uint64_t vaddr,
-                          bool use_network, struct dwarf_frame *out, size_t max);
+                          bool use_network, struct code_frame *out, size_t max);
 
 struct image_origin {
 	bool has_functions, has_lines, has_inlines;

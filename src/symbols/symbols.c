@@ -11,7 +11,9 @@
 #include <csample/symbols.h>
 
 #include "imagesyms.h"
+#include "kallsyms.h"
 #include "namecache.h"
+#include "perfmap.h"
 #include "residency.h"
 
 struct symbols {
@@ -19,6 +21,8 @@ struct symbols {
 	struct strings *strings;
 	struct symbols_config config;
 	struct name_cache *cache;
+	struct map64 perf_maps;    /* owner to struct perf_map * */
+	struct kallsyms *kallsyms; /* NULL: not read yet */
 	struct residency residency;
 };
 
@@ -38,6 +42,11 @@ void symbols_destroy(struct symbols *s)
 {
 	if (!s)
 		return;
+	for (size_t i = 0; i < s->perf_maps.cap; i++)
+		if (s->perf_maps.slots[i].used)
+			perf_map_destroy((void *)(uintptr_t)s->perf_maps.slots[i].value);
+	map64_free(&s->perf_maps);
+	kallsyms_destroy(s->kallsyms);
 	name_cache_destroy(s->cache);
 	residency_deinit(&s->residency);
 	free(s);
@@ -47,6 +56,19 @@ void symbols_prepare_image(struct symbols *s, struct image *img)
 {
 	(void)s;
 	image_symbols_get(img);
+}
+
+void symbols_add_process(struct symbols *s, uint32_t owner, int root_fd, int32_t ns_pid,
+                         uint32_t uid)
+{
+	uint64_t *slot = map64_put(&s->perf_maps, owner);
+	perf_map_destroy((void *)(uintptr_t)*slot);
+	struct perf_map *m = perf_map_create(root_fd, ns_pid, (int32_t)owner, uid);
+	*slot = (uintptr_t)m;
+	/* Open it while the process and its root exist. */
+	const char *name;
+	size_t len;
+	perf_map_find(m, 0, &name, &len);
 }
 
 static const char *basename_of(const char *path)
@@ -84,6 +106,12 @@ static void drop_pages(void *arg)
 	}
 }
 
+/* A return address may be the first of the next function, or of the next line. */
+static uint64_t lookup_addr(const struct raw_frame *raw)
+{
+	return raw->addr - (raw->flags & RAW_RETURN && raw->addr ? 1 : 0);
+}
+
 static size_t name_native(struct symbols *s, const struct raw_frame *raw, struct frame *out,
                           size_t max)
 {
@@ -94,13 +122,12 @@ static size_t name_native(struct symbols *s, const struct raw_frame *raw, struct
 		                                           (unsigned long long)raw->addr)};
 		return 1;
 	}
-	struct dwarf_frame found[SYMBOLS_MAX_INLINED];
+	struct code_frame found[SYMBOLS_MAX_INLINED];
 	if (max > SYMBOLS_MAX_INLINED)
 		max = SYMBOLS_MAX_INLINED;
 	if (s->config.no_inlines)
 		max = 1;
-	uint64_t lookup = raw->addr - (raw->flags & RAW_RETURN ? 1 : 0);
-	size_t n = image_symbols_find(image_symbols_get(img), s->strings, lookup,
+	size_t n = image_symbols_find(image_symbols_get(img), s->strings, lookup_addr(raw),
 	                              !s->config.no_debuginfod, found, max);
 	for (size_t i = 0; i < n; i++)
 		out[i] = (struct frame){
@@ -127,9 +154,39 @@ static void name_anonymous(struct symbols *s, const struct raw_frame *raw, struc
 {
 	const char *mapping = (const char *)(uintptr_t)raw->aux;
 	const char *module = mapping && *mapping ? mapping : "[anon]";
-	*out = (struct frame){.kind = FRAME_NATIVE, .module = module};
+	uint64_t *map = map64_get(&s->perf_maps, raw->owner);
+	const char *name;
+	size_t len;
+	*out = (struct frame){.kind = FRAME_NATIVE};
+	if (map &&
+	    perf_map_find((struct perf_map *)(uintptr_t)*map, lookup_addr(raw), &name, &len)) {
+		out->function = intern_n(s->strings, name, len);
+		out->module = intern(s->strings, "[jit]");
+		return;
+	}
+	out->module = intern(s->strings, module);
 	out->function =
 	        format(s, "%.400s+0x%llx", basename_of(module), (unsigned long long)raw->addr);
+}
+
+static void name_kernel(struct symbols *s, const struct raw_frame *raw, struct frame *out)
+{
+	bool hidden = false;
+	if (!s->kallsyms)
+		s->kallsyms = kallsyms_read("/proc/kallsyms", &hidden);
+	if (hidden)
+		log_warn("kernel functions have no names, because /proc/kallsyms shows no "
+		         "addresses: "
+		         "run csample as root or with CAP_SYSLOG, and set sysctl "
+		         "kernel.kptr_restrict "
+		         "to 1 or 0");
+	const char *name, *module = NULL;
+	*out = (struct frame){.kind = FRAME_KERNEL};
+	if (kallsyms_find(s->kallsyms, lookup_addr(raw), &name, &module))
+		out->function = intern(s->strings, name);
+	else
+		out->function = format(s, "[kernel]+0x%llx", (unsigned long long)raw->addr);
+	out->module = module ? format(s, "[%.200s]", module) : intern(s->strings, "[kernel]");
 }
 
 static void name_mark(struct symbols *s, const struct raw_frame *raw, struct frame *out)
@@ -146,10 +203,10 @@ static size_t name_uncached(struct symbols *s, const struct raw_frame *raw, stru
 	switch ((enum raw_kind)raw->kind) {
 	case RAW_NATIVE:
 		return name_native(s, raw, out, max);
-	case RAW_ANON:
-		name_anonymous(s, raw, out);
-		return 1;
 	case RAW_KERNEL:
+		name_kernel(s, raw, out);
+		return 1;
+	case RAW_ANON:
 	case RAW_MARK:
 	case RAW_THREAD:
 	case RAW_PROCESS:
@@ -164,6 +221,10 @@ size_t symbols_name(struct symbols *s, struct raw_frame raw, struct frame *out, 
 {
 	struct frame frames[SYMBOLS_MAX_INLINED];
 	size_t n;
+	if (raw.kind == RAW_ANON) { /* not cached: code is thrown away and its place used again */
+		name_anonymous(s, &raw, out);
+		return 1;
+	}
 	const struct frame *known = name_cache_get(s->cache, &raw, &n);
 	if (!known) {
 		n = name_uncached(s, &raw, frames, SYMBOLS_MAX_INLINED);
