@@ -17,9 +17,9 @@
 #include <csample/stats.h>
 #include <csample/trigger.h>
 
-#define STACK_FIRST_COPY ((uint32_t)64 * 1024) /* of a thread never seen: whole, most likely */
-#define STACK_MIN_COPY   ((uint32_t)4 * 1024)
-#define STACK_MAX_COPY   ((uint32_t)1024 * 1024)
+#define STACK_FIRST_COPY 65536u /* of a thread never seen: whole, most likely */
+#define STACK_MIN_COPY   4096u
+#define STACK_MAX_COPY   1048576u
 #define STACK_RED_ZONE   128 /* below the stack pointer; x86-64 psABI 3.2.2 */
 #define SCHEDSTAT_TEXT   64
 
@@ -31,7 +31,7 @@ struct thread {
 	_Atomic bool ended;          /* its files say ESRCH */
 	_Atomic uint32_t copy_bytes; /* stack to copy: what its last stacks needed, and some */
 	/* Below: by the holder of busy alone. */
-	uint64_t final_ns; /* CPU time when sampling ended; the worker's */
+	uint64_t final_ns;    /* CPU time when sampling ended; the worker's */
 	uint64_t credited_ns; /* CPU time that snapshots have carried so far */
 	uint64_t observed_ns; /* when it was last observed; wall only */
 	uint64_t repeats,

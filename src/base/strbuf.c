@@ -48,22 +48,15 @@ void strbuf_addc(struct strbuf *b, char c)
 
 void strbuf_addf(struct strbuf *b, const char *fmt, ...)
 {
-	char small[256];
+	char *text = NULL;
 	va_list ap;
 	va_start(ap, fmt);
-	int n = vsnprintf(small, sizeof(small), fmt, ap);
+	int n = vasprintf(&text, fmt, ap);
 	va_end(ap);
 	if (n < 0)
 		return;
-	if ((size_t)n < sizeof(small)) {
-		strbuf_addn(b, small, (size_t)n);
-		return;
-	}
-	_cleanup_free_ char *big = mem_alloc((size_t)n + 1);
-	va_start(ap, fmt);
-	vsnprintf(big, (size_t)n + 1, fmt, ap);
-	va_end(ap);
-	strbuf_addn(b, big, (size_t)n);
+	strbuf_addn(b, text, (size_t)n);
+	free(text);
 }
 
 /* Decodes one code point of UTF-8 as RFC 3629 has it: no overlong forms, no surrogates, at most

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "child.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -10,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "child.h"
+#include <csample/log.h>
 
 /* sudo tells who called it. A command that we start is that user's, not root's. */
 static int become_caller(void)
@@ -40,7 +42,7 @@ static int become_caller(void)
 }
 
 __attribute__((noreturn)) static void run_child(char **argv, int go_fd, int error_fd,
-						 const struct rlimit *files)
+                                                const struct rlimit *files)
 {
 	char go;
 	ssize_t n;
@@ -59,7 +61,8 @@ __attribute__((noreturn)) static void run_child(char **argv, int go_fd, int erro
 	if (!become_caller())
 		execvp(argv[0], argv);
 	int errnum = errno;
-	n = write(error_fd, &errnum, sizeof(errnum));
+	if (write(error_fd, &errnum, sizeof(errnum)) < 0)
+		_exit(126); /* csample has gone meanwhile */
 	_exit(127);
 }
 
@@ -96,7 +99,9 @@ struct err *child_start(char **argv, struct child *ret)
 struct err *child_go(struct child *c, const char *name)
 {
 	int errnum = 0;
-	ssize_t n = write(c->go_fd, "", 1);
+	ssize_t n;
+	if (write(c->go_fd, "", 1) != 1)
+		log_debug(LOG_TARGET, "the child has gone before its exec");
 	close(c->go_fd);
 	c->go_fd = -1;
 	/* Closed by a successful exec; else the reason comes. */

@@ -16,8 +16,8 @@ struct child {
 	int status; /* of waitpid, once ended */
 };
 
-/* Forks a child that waits. Under sudo it will run as the user who called sudo. Its standard streams
- * are csample's own. */
+/* Forks a child that waits. Under sudo it will run as the user who called sudo. Its standard
+ * streams are csample's own. */
 struct err *child_start(char **argv, struct child *ret);
 /* Lets it exec; an error if that failed. */
 struct err *child_go(struct child *c, const char *name);

@@ -104,8 +104,9 @@ static void json_string(struct strbuf *b, const char *key, const char *value)
 static void json_frame(struct dump *d, const struct frame *f, uint64_t address, bool first)
 {
 	static const char *const kinds[FRAME_KINDS] = {
-		[FRAME_NATIVE] = "native",   [FRAME_INLINED] = "native",	 [FRAME_KERNEL] = "kernel",
-		[FRAME_PYTHON] = "python",   [FRAME_JAVASCRIPT] = "javascript", [FRAME_MARK] = "mark",
+	        [FRAME_NATIVE] = "native",         [FRAME_INLINED] = "native",
+	        [FRAME_KERNEL] = "kernel",         [FRAME_PYTHON] = "python",
+	        [FRAME_JAVASCRIPT] = "javascript", [FRAME_MARK] = "mark",
 	};
 	struct strbuf *b = &d->text;
 	strbuf_addf(b, "%s\n    {\"kind\": \"%s\"", first ? "" : ",", kinds[f->kind]);
@@ -161,7 +162,7 @@ static const char *wait_name(const struct snapshot *snap, char *buf, size_t len)
 }
 
 static void visit(void *arg, pid_t tid, const struct snapshot *snap, const struct stack *stack,
-		  const char *why)
+                  const char *why)
 {
 	struct dump *d = arg;
 	struct strbuf *b = &d->text;
@@ -176,13 +177,13 @@ static void visit(void *arg, pid_t tid, const struct snapshot *snap, const struc
 		json_string(b, "wait", wait);
 		json_string(b, "error", why);
 		strbuf_addf(b, ", \"rooted\": %s, \"frames\": [",
-			    stack && stack->end == STACK_ROOT ? "true" : "false");
+		            stack && stack->end == STACK_ROOT ? "true" : "false");
 		if (stack)
 			add_frames(d, stack);
 		strbuf_add(b, "]}");
 	} else {
 		strbuf_addf(b, "\nThread %d (%s%s%s): \"", (int)tid, state, wait ? ", " : "",
-			    wait ? wait : "");
+		            wait ? wait : "");
 		strbuf_add_terminal(b, name);
 		strbuf_add(b, "\"\n");
 		if (stack)
@@ -221,8 +222,8 @@ static struct err *dump(struct dump *d)
 	struct err *err = target_open(d->opt->pid, d->images, d->strings, &d->target);
 	if (err)
 		return err;
-	symbols_add_process(d->symbols, (uint32_t)d->target->pid, d->target->root_fd, d->target->ns_pid,
-			    d->target->uid);
+	symbols_add_process(d->symbols, (uint32_t)d->target->pid, d->target->root_fd,
+	                    d->target->ns_pid, d->target->uid);
 	add_head(d);
 	err = once_all_threads(d->target, d->symbols, &config, visit, d);
 	if (err)
@@ -230,8 +231,9 @@ static struct err *dump(struct dump *d)
 	if (d->opt->json)
 		strbuf_add(&d->text, "\n]}\n");
 	if (d->n_threads == d->n_failed)
-		err = err_new(ERR_PERM, "no thread of process %d could be captured; see csample doctor",
-			      (int)d->target->pid);
+		err = err_new(ERR_PERM,
+		              "no thread of process %d could be captured; see csample doctor",
+		              (int)d->target->pid);
 	fputs(d->text.s, stdout);
 	return err;
 }

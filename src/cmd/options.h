@@ -33,10 +33,10 @@ struct options {
 	bool json; /* -j */
 	bool help; /* --help: parsing stops there */
 	const char *stats_json;
-	const char *debug; /* --debug SUBSYSTEMS */
+	const char *debug;     /* --debug SUBSYSTEMS */
 	const char *snapshots; /* --snapshots FILE: each snapshot, for tests */
-	const char *topic; /* help: the command to explain; NULL: all */
-	char **child_argv; /* after --, NULL-terminated; NULL: none */
+	const char *topic;     /* help: the command to explain; NULL: all */
+	char **child_argv;     /* after --, NULL-terminated; NULL: none */
 };
 
 /* One bit for each command: which options it takes. */

@@ -61,25 +61,25 @@ void unwinder_destroy(struct unwinder *u)
 {
 	(void)u;
 }
-void unwind(struct unwinder *u, const struct maps *maps, uint32_t process, const struct snapshot *snap,
-	    struct stack *stack)
+void unwind(struct unwinder *u, const struct maps *maps, uint32_t process,
+            const struct snapshot *snap, struct stack *stack)
 {
 	(void)u;
 	const struct mapping *m = maps_find(maps, snap->regs.r[REG_PC]);
 	(void)process;
 	if (m && m->image)
 		stack_push(stack,
-			   (struct raw_frame){.kind = RAW_NATIVE,
-					      .owner = m->image->id,
-					      .addr = snap->regs.r[REG_PC] - m->bias},
-			   0);
+		           (struct raw_frame){.kind = RAW_NATIVE,
+		                              .owner = m->image->id,
+		                              .addr = snap->regs.r[REG_PC] - m->bias},
+		           0);
 }
 #endif
 
 #if !__has_include("../symbols/symbols.c")
 #include <csample/symbols.h>
 struct symbols *symbols_create(struct images *images, struct strings *strings,
-			       const struct symbols_config *config)
+                               const struct symbols_config *config)
 {
 	(void)images, (void)config;
 	return (struct symbols *)strings;
@@ -92,7 +92,8 @@ void symbols_prepare_image(struct symbols *s, struct image *img)
 {
 	(void)s, (void)img;
 }
-void symbols_add_process(struct symbols *s, uint32_t owner, int root_fd, int32_t ns_pid, uint32_t uid)
+void symbols_add_process(struct symbols *s, uint32_t owner, int root_fd, int32_t ns_pid,
+                         uint32_t uid)
 {
 	(void)s, (void)owner, (void)root_fd, (void)ns_pid, (void)uid;
 }
@@ -104,8 +105,8 @@ size_t symbols_name(struct symbols *s, struct raw_frame raw, struct frame *out, 
 	*out = (struct frame){.kind = FRAME_NATIVE, .function = intern((struct strings *)s, buf)};
 	return 1;
 }
-bool symbols_lookup_name(struct symbols *s, struct image *img, uint64_t vaddr, const char **name_ret,
-			 uint64_t *start_ret)
+bool symbols_lookup_name(struct symbols *s, struct image *img, uint64_t vaddr,
+                         const char **name_ret, uint64_t *start_ret)
 {
 	(void)s, (void)img, (void)vaddr, (void)name_ret, (void)start_ret;
 	return false;
@@ -119,7 +120,8 @@ void symbols_source(struct symbols *s, struct image *img, struct symbols_source 
 
 #if !__has_include("../symbols/perfmap.c")
 #include <csample/symbols.h>
-void symbols_add_process(struct symbols *s, uint32_t owner, int root_fd, int32_t ns_pid, uint32_t uid)
+void symbols_add_process(struct symbols *s, uint32_t owner, int root_fd, int32_t ns_pid,
+                         uint32_t uid)
 {
 	(void)s, (void)owner, (void)root_fd, (void)ns_pid, (void)uid;
 }

@@ -16,7 +16,7 @@
 #include "options.h"
 #include "summary.h"
 
-#define POLL_MS	    50
+#define POLL_MS     50
 #define PROGRESS_NS 250000000ULL
 
 static volatile sig_atomic_t interrupted;
@@ -63,17 +63,19 @@ static struct err *choose_format(struct recording *r)
 	if (opt->format) {
 		r->format = format_by_name(opt->format);
 		return r->format ? NULL
-				 : err_new(ERR_USAGE, "unknown format '%s': use one of %s", opt->format,
-					   known);
+		                 : err_new(ERR_USAGE, "unknown format '%s': use one of %s",
+		                           opt->format, known);
 	}
-	bool to_stdout = opt->output && (!strcmp(opt->output, "-") || !strncmp(opt->output, "/dev/", 5));
+	bool to_stdout =
+	        opt->output && (!strcmp(opt->output, "-") || !strncmp(opt->output, "/dev/", 5));
 	if (opt->output && !to_stdout) {
 		r->format = format_by_path(opt->output);
 		if (!r->format)
-			return err_new(ERR_USAGE,
-				       "'%s' does not tell the format: name it with -f (%s), or end the "
-				       "file name in .svg, .collapsed or .pb.gz",
-				       opt->output, known);
+			return err_new(
+			        ERR_USAGE,
+			        "'%s' does not tell the format: name it with -f (%s), or end the "
+			        "file name in .svg, .collapsed or .pb.gz",
+			        opt->output, known);
 		return NULL;
 	}
 	r->format = format_by_name(to_stdout ? "collapsed" : "svg");
@@ -109,7 +111,7 @@ static struct err *open_target(struct recording *r)
 	struct symbols_config symbols_config = {0};
 	r->symbols = symbols_create(r->images, r->strings, &symbols_config);
 	return target_open(r->opt->child_argv ? r->child.pid : r->opt->pid, r->images, r->strings,
-			   &r->target);
+	                   &r->target);
 }
 
 static struct err *open_outputs(struct recording *r)
@@ -131,22 +133,22 @@ static struct err *open_engine(struct recording *r)
 	const struct options *opt = r->opt;
 	FILE *snapshots = r->sink.snapshots;
 	static const enum engine_event events[] = {
-		[OPT_CPU] = ENGINE_CPU, [OPT_CYCLES] = ENGINE_CYCLES, [OPT_WALL] = ENGINE_WALL};
+	        [OPT_CPU] = ENGINE_CPU, [OPT_CYCLES] = ENGINE_CYCLES, [OPT_WALL] = ENGINE_WALL};
 	static const enum engine_capture ways[] = {[OPT_CAPTURE_AUTO] = ENGINE_AUTO,
-						   [OPT_CAPTURE_PREEMPT] = ENGINE_PREEMPT,
-						   [OPT_CAPTURE_STOP] = ENGINE_STOP};
+	                                           [OPT_CAPTURE_PREEMPT] = ENGINE_PREEMPT,
+	                                           [OPT_CAPTURE_STOP] = ENGINE_STOP};
 	struct engine_config config = {
-		.event = events[opt->event],
-		.capture = ways[opt->capture],
-		.nonblocking = opt->nonblocking,
-		.kernel = opt->kernel,
-		.rate_hz = opt->rate_hz,
-		.until_exec = opt->child_argv != NULL,
+	        .event = events[opt->event],
+	        .capture = ways[opt->capture],
+	        .nonblocking = opt->nonblocking,
+	        .kernel = opt->kernel,
+	        .rate_hz = opt->rate_hz,
+	        .until_exec = opt->child_argv != NULL,
 	};
 	struct ledger_config ledger = {
-		.threads = opt->threads,
-		.wall = opt->event == OPT_WALL,
-		.period_ns = (uint64_t)(1e9 / opt->rate_hz),
+	        .threads = opt->threads,
+	        .wall = opt->event == OPT_WALL,
+	        .period_ns = (uint64_t)(1e9 / opt->rate_hz),
 	};
 	r->profile = profile_create(r->strings);
 	r->ledger = ledger_create(r->profile, r->target, &ledger);
@@ -162,9 +164,10 @@ static void show_progress(const struct recording *r, bool last)
 		return;
 	engine_get_stats(r->engine, &s);
 	uint64_t lost = stats_lost(&s);
-	fprintf(stderr, "\r\033[K%.1f s, %llu samples, %llu lost, %.0f Hz%s", (double)s.duration_ns / 1e9,
-		(unsigned long long)s.samples, (unsigned long long)lost, s.rate_reached,
-		last ? "\r\033[K" : "  (Ctrl-C ends and writes)");
+	fprintf(stderr, "\r\033[K%.1f s, %llu samples, %llu lost, %.0f Hz%s",
+	        (double)s.duration_ns / 1e9, (unsigned long long)s.samples,
+	        (unsigned long long)lost, s.rate_reached,
+	        last ? "\r\033[K" : "  (Ctrl-C ends and writes)");
 	fflush(stderr);
 }
 
@@ -194,11 +197,11 @@ static void sample(struct recording *r)
 static void fill_meta(struct recording *r)
 {
 	static const char *const events[] = {
-		[OPT_CPU] = "cpu", [OPT_CYCLES] = "cycles", [OPT_WALL] = "wall"};
+	        [OPT_CPU] = "cpu", [OPT_CYCLES] = "cycles", [OPT_WALL] = "wall"};
 	struct profile_meta *m = &r->profile->meta;
 	const char *slash = strrchr(r->target->exe, '/');
 	_cleanup_free_ char *title = mem_asprintf("%s, pid %d", slash ? slash + 1 : r->target->comm,
-						  (int)r->target->pid);
+	                                          (int)r->target->pid);
 	m->title = intern(r->strings, title);
 	m->command = intern(r->strings, r->target->command);
 	m->event = events[r->opt->event];
@@ -211,10 +214,10 @@ static void fill_meta(struct recording *r)
 static struct err *write_profile(struct recording *r)
 {
 	struct emit_options emit = {
-		.functions = r->opt->functions,
-		.full_filenames = r->opt->full_filenames,
-		.annotate = r->opt->annotate,
-		.inverted = r->opt->inverted,
+	        .functions = r->opt->functions,
+	        .full_filenames = r->opt->full_filenames,
+	        .annotate = r->opt->annotate,
+	        .inverted = r->opt->inverted,
 	};
 	ledger_name(r->ledger, r->symbols);
 	struct err *err = r->format->write(r->profile, &emit, output_stream(r->output));
@@ -317,9 +320,9 @@ static struct err *record(struct recording *r)
 struct err *cmd_record(const struct options *opt, int *status)
 {
 	struct recording r = {
-		.opt = opt,
-		.child = {.go_fd = -1, .error_fd = -1},
-		.progress = isatty(STDERR_FILENO),
+	        .opt = opt,
+	        .child = {.go_fd = -1, .error_fd = -1},
+	        .progress = isatty(STDERR_FILENO),
 	};
 	struct err *err = record(&r);
 	if (r.child.pid) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <stdbool.h>
-
 #include "summary.h"
+
+#include <stdbool.h>
 
 static double ms(uint64_t ns)
 {
@@ -37,7 +37,7 @@ void summary_line(const struct stats *s, struct strbuf *ret)
 	uint64_t lost = stats_lost(s);
 	const char *sep = " (";
 	strbuf_addf(ret, "%llu samples in %.1f s, %llu lost", (unsigned long long)s->samples,
-		    seconds(s->duration_ns), (unsigned long long)lost);
+	            seconds(s->duration_ns), (unsigned long long)lost);
 	for (unsigned i = 0; i < LOSSES; i++) {
 		if (!s->lost[i])
 			continue;
@@ -49,7 +49,8 @@ void summary_line(const struct stats *s, struct strbuf *ret)
 	for (unsigned i = 0; i < STACK_ENDS; i++) {
 		if (i == STACK_ROOT || !s->ends[i])
 			continue;
-		strbuf_addf(ret, "%s%llu %s", sep, (unsigned long long)s->ends[i], stack_end_names[i]);
+		strbuf_addf(ret, "%s%llu %s", sep, (unsigned long long)s->ends[i],
+		            stack_end_names[i]);
 		sep = ", ";
 	}
 	if (*sep == ',')
@@ -59,54 +60,55 @@ void summary_line(const struct stats *s, struct strbuf *ret)
 		if (!s->captured[i])
 			continue;
 		strbuf_addf(ret, "%s%llu by %s", sep, (unsigned long long)s->captured[i],
-			    captured_by_names[i]);
+		            captured_by_names[i]);
 		sep = ", ";
 	}
 	if (s->pause.count)
 		strbuf_addf(ret, "; pause %.0f us median, %.0f us p99",
-			    us(histogram_quantile(&s->pause, 0.5)),
-			    us(histogram_quantile(&s->pause, 0.99)));
+		            us(histogram_quantile(&s->pause, 0.5)),
+		            us(histogram_quantile(&s->pause, 0.99)));
 	strbuf_addf(ret, "; own CPU %.0f ms", ms(s->self_cpu_ns));
 }
 
 void summary_json(const struct stats *s, const char *note, struct strbuf *ret)
 {
-	strbuf_addf(ret, "{\"samples\": %llu, \"lost\": %llu, \"errors\": {", (unsigned long long)s->samples,
-		    (unsigned long long)stats_lost(s));
+	strbuf_addf(ret, "{\"samples\": %llu, \"lost\": %llu, \"errors\": {",
+	            (unsigned long long)s->samples, (unsigned long long)stats_lost(s));
 	const char *sep = "";
 	for (unsigned i = 0; i < LOSSES; i++) {
 		if (!s->lost[i])
 			continue;
-		strbuf_addf(ret, "%s\"%s\": %llu", sep, loss_names[i], (unsigned long long)s->lost[i]);
+		strbuf_addf(ret, "%s\"%s\": %llu", sep, loss_names[i],
+		            (unsigned long long)s->lost[i]);
 		sep = ", ";
 	}
 	for (unsigned i = 0; i < STACK_ENDS; i++) {
 		if (i == STACK_ROOT || !s->ends[i])
 			continue;
 		strbuf_addf(ret, "%s\"%s\": %llu", sep, stack_end_names[i],
-			    (unsigned long long)s->ends[i]);
+		            (unsigned long long)s->ends[i]);
 		sep = ", ";
 	}
 	strbuf_addf(ret, "}, \"rooted\": %.6f, \"captured\": {", rooted(s));
 	for (unsigned i = 0; i < CAPTURED_WAYS; i++)
 		strbuf_addf(ret, "%s\"%s\": %llu", i ? ", " : "", captured_by_names[i],
-			    (unsigned long long)s->captured[i]);
+		            (unsigned long long)s->captured[i]);
 	strbuf_addf(ret,
-		    "}, \"duration_seconds\": %.6f, \"target_cpu_seconds\": %.6f, "
-		    "\"profile_cpu_seconds\": %.6f, \"not_sampled_seconds\": %.6f, "
-		    "\"rate_asked\": %g, \"rate_reached\": %.3f, \"sampler_cpu_seconds\": %.6f, "
-		    "\"sampler_rss_bytes\": %llu, ",
-		    seconds(s->duration_ns), seconds(s->target_cpu_ns), seconds(s->profile_cpu_ns),
-		    seconds(s->not_sampled_ns), s->rate_asked, s->rate_reached, seconds(s->self_cpu_ns),
-		    (unsigned long long)s->self_rss_bytes);
+	            "}, \"duration_seconds\": %.6f, \"target_cpu_seconds\": %.6f, "
+	            "\"profile_cpu_seconds\": %.6f, \"not_sampled_seconds\": %.6f, "
+	            "\"rate_asked\": %g, \"rate_reached\": %.3f, \"sampler_cpu_seconds\": %.6f, "
+	            "\"sampler_rss_bytes\": %llu, ",
+	            seconds(s->duration_ns), seconds(s->target_cpu_ns), seconds(s->profile_cpu_ns),
+	            seconds(s->not_sampled_ns), s->rate_asked, s->rate_reached,
+	            seconds(s->self_cpu_ns), (unsigned long long)s->self_rss_bytes);
 	if (s->first_sample_ns)
 		strbuf_addf(ret, "\"first_sample_ms\": %.3f, ", ms(s->first_sample_ns));
 	strbuf_addf(ret,
-		    "\"pause_us\": {\"count\": %llu, \"p50\": %.1f, \"p90\": %.1f, \"p99\": %.1f, "
-		    "\"max\": %.1f}, \"reads_per_sample\": %.3f",
-		    (unsigned long long)s->pause.count, us(histogram_quantile(&s->pause, 0.5)),
-		    us(histogram_quantile(&s->pause, 0.9)), us(histogram_quantile(&s->pause, 0.99)),
-		    us(s->pause.max), stacks(s) ? (double)s->reads / (double)stacks(s) : 0);
+	            "\"pause_us\": {\"count\": %llu, \"p50\": %.1f, \"p90\": %.1f, \"p99\": %.1f, "
+	            "\"max\": %.1f}, \"reads_per_sample\": %.3f",
+	            (unsigned long long)s->pause.count, us(histogram_quantile(&s->pause, 0.5)),
+	            us(histogram_quantile(&s->pause, 0.9)), us(histogram_quantile(&s->pause, 0.99)),
+	            us(s->pause.max), stacks(s) ? (double)s->reads / (double)stacks(s) : 0);
 	if (note) {
 		strbuf_add(ret, ", \"note\": ");
 		strbuf_add_json(ret, note);
@@ -122,15 +124,20 @@ struct err *summary_nothing(const struct stats *s, bool wall, const char *note)
 		if (s->lost[i] > s->lost[most])
 			most = i;
 	if (lost)
-		return err_new(ERR_SYS, "not one sample taken: %llu ticks were lost, most of them as '%s'%s%s; "
-				"see csample doctor",
-			       (unsigned long long)lost, loss_names[most], note ? "; " : "",
-			       note ? note : "");
+		return err_new(
+		        ERR_SYS,
+		        "not one sample taken: %llu ticks were lost, most of them as '%s'%s%s; "
+		        "see csample doctor",
+		        (unsigned long long)lost, loss_names[most], note ? "; " : "",
+		        note ? note : "");
 	if (wall)
-		return err_new(ERR_SYS, "not one sample taken: the process ended before the first tick; "
-					"record it longer, or with a higher --rate");
-	return err_new(ERR_SYS,
-		       "not one sample taken: the process used %.1f ms of CPU time in %.1f s; to see what it "
-		       "waits for use -e wall, or csample dump; to catch short bursts a higher --rate",
-		       ms(s->target_cpu_ns), seconds(s->duration_ns));
+		return err_new(ERR_SYS,
+		               "not one sample taken: the process ended before the first tick; "
+		               "record it longer, or with a higher --rate");
+	return err_new(
+	        ERR_SYS,
+	        "not one sample taken: the process used %.1f ms of CPU time in %.1f s; to see what "
+	        "it "
+	        "waits for use -e wall, or csample dump; to catch short bursts a higher --rate",
+	        ms(s->target_cpu_ns), seconds(s->duration_ns));
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "syscalls.h"
+
 #include <sys/syscall.h>
 
 #include <csample/mem.h>
-
-#include "syscalls.h"
 
 static const char *const names[] = {
 #include "syscall-names.inc"

@@ -77,10 +77,13 @@ static int priority_above(struct target *t)
 static bool schedstat_works(void)
 {
 	/* CPU time, waiting time, times run: the last counts at once, the first at ticks. */
+	char text[SCHEDSTAT_TEXT];
 	unsigned long long times_run = 0;
 	FILE *f = fopen("/proc/self/schedstat", "re");
-	if (!f || fscanf(f, "%*u %*u %llu", &times_run) != 1)
-		times_run = 0;
+	if (f && fgets(text, sizeof(text), f)) {
+		char *third = strrchr(text, ' ');
+		times_run = third ? strtoull(third, NULL, 10) : 0;
+	}
 	if (f)
 		fclose(f);
 	return times_run > 0;

@@ -15,7 +15,8 @@
 #include <csample/log.h>
 #include <csample/vec.h>
 
-#define MAX_NOTE_BYTES ((uint64_t)64 * 1024)
+#define MAX_PROGRAM_HEADERS ((size_t)4 * IMAGE_MAX_SEGMENTS)
+#define MAX_NOTE_BYTES      ((uint64_t)64 * 1024)
 
 /* What tells two files apart without reading them. */
 struct file_id {
@@ -84,7 +85,7 @@ static void read_segments(struct image *img)
 	size_t n = 0;
 	if (elf_getphdrnum(img->elf, &n))
 		return;
-	for (size_t i = 0; i < n && i < 4 * IMAGE_MAX_SEGMENTS; i++) {
+	for (size_t i = 0; i < n && i < MAX_PROGRAM_HEADERS; i++) {
 		GElf_Phdr ph;
 		if (!gelf_getphdr(img->elf, (int)i, &ph))
 			break;
@@ -154,7 +155,7 @@ static void find_build_id(struct image *img)
 	size_t n = 0;
 	if (elf_getphdrnum(img->elf, &n))
 		n = 0;
-	for (size_t i = 0; i < n && i < 4 * IMAGE_MAX_SEGMENTS; i++) {
+	for (size_t i = 0; i < n && i < MAX_PROGRAM_HEADERS; i++) {
 		GElf_Phdr ph;
 		if (gelf_getphdr(img->elf, (int)i, &ph) && ph.p_type == PT_NOTE &&
 		    read_build_id(img, ph.p_offset, ph.p_filesz))
@@ -257,8 +258,10 @@ struct err *images_add_memory(struct images *images, const void *bytes, size_t s
 	img->size = size;
 	/* A mapping as for files, so that both end the same way. */
 	void *copy = image_map_file(-1, size);
-	struct err *err = copy ? NULL : err_errno(errno, "map %s", path);
-	if (!err) {
+	struct err *err;
+	if (!copy) {
+		err = err_errno(errno, "map %s", path);
+	} else {
 		memcpy(copy, bytes, size);
 		img->data = copy;
 		err = parse(img);
