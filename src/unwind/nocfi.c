@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "nocfi.h"
+
+#include <string.h>
+
+#include <csample/mem.h>
+
+/* Code this far behind the entry point still belongs to it: glibc's and musl's are under 48 bytes.
+ */
+#define ENTRY_SIZE 64
+/* A function without CFI or frame pointer is small: assembly. Beyond, a call to its start says
+ * little. */
+#define MAX_LEAF_SIZE 4096
+
+/* Functions nobody calls, by the names their C libraries and runtimes give them: musl src/thread
+ * and crt, glibc sysdeps/unix/sysv/linux, Go src/runtime/asm_*.s before 1.17 (later ones: go.c). */
+static const char *const root_names[] = {
+        "_start",
+        "_start_c",
+        "_dlstart",
+        "_dlstart_c",
+        "_dl_start_user",
+        "clone",
+        "__clone",
+        "clone3",
+        "__clone3",
+        "thread_start",
+        "runtime.goexit",
+        "runtime.goexit.abi0",
+        "runtime.rt0_go",
+        "runtime.mstart",
+        "runtime.mcall",
+        "runtime.rt0_go.abi0",
+        "runtime.morestack",
+        "runtime.mstart.abi0",
+        "runtime.systemstack",
+        "runtime.asmcgocall.abi0",
+};
+
+/* Does img have these n bytes of code at vaddr? */
+static bool has_code(const struct image *img, uint64_t vaddr, const void *code, size_t n)
+{
+	const uint8_t *p = image_bytes(img, vaddr, n);
+	return p && !memcmp(p, code, n);
+}
+#define HAS_CODE(img, vaddr, ...) \
+	has_code(img, vaddr, (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}))
+
+static void frame_rule(struct rule *r, uint8_t flags, unsigned cfa_reg, int32_t cfa_off)
+{
+	*r = (struct rule){.kind = RULE_FRAME,
+	                   .flags = flags,
+	                   .cfa_reg = (uint8_t)cfa_reg,
+	                   .cfa_off = cfa_off};
+}
+
+#if defined(__x86_64__)
+
+/* struct rt_sigframe of Linux, arch/x86/include/asm/sigframe.h, seen from the stack pointer once
+ * the handler has returned: struct ucontext with its registers from offset 40 on. By DWARF number.
+ */
+static const uint16_t sigframe[ARCH_REGS] = {144, 136, 152, 128, 112, 104, 120, 160, 40,
+                                             48,  56,  64,  72,  80,  88,  96,  168};
+
+bool nocfi_sigreturn(const struct image *img, uint64_t vaddr, bool is_exact, struct rule *ret)
+{
+	/* mov $15, %rax or %eax; syscall. A thread may be before either instruction. */
+	if (!HAS_CODE(img, vaddr, 0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05) &&
+	    !HAS_CODE(img, vaddr, 0xb8, 0x0f, 0, 0, 0, 0x0f, 0x05) &&
+	    !(is_exact && HAS_CODE(img, vaddr - 7, 0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05)) &&
+	    !(is_exact && HAS_CODE(img, vaddr - 5, 0xb8, 0x0f, 0, 0, 0, 0x0f, 0x05)))
+		return false;
+	frame_rule(ret, RULE_SIGNAL | RULE_DEREF, REG_SP, sigframe[REG_SP]);
+	for (unsigned i = 0; i < ARCH_REGS; i++)
+		rule_add_slot(ret, i, SLOT_AT_REG, REG_SP, sigframe[i]);
+	rule_finish(ret);
+	return true;
+}
+
+/* A thread's start function returns to code that ends the thread: mov %eax, %edi; mov $60, %eax;
+ * syscall. glibc's clone3 and musl's __clone have no CFI there, on purpose or for lack of it. */
+static bool exits(const struct image *img, uint64_t vaddr)
+{
+	if (HAS_CODE(img, vaddr, 0x48, 0x89, 0xc7))
+		vaddr += 3;
+	else if (HAS_CODE(img, vaddr, 0x89, 0xc7))
+		vaddr += 2;
+	else
+		return false;
+	return HAS_CODE(img, vaddr, 0xb8, 60, 0, 0, 0, 0x0f, 0x05) ||
+	       HAS_CODE(img, vaddr, 0x31, 0xc0, 0xb0, 60, 0x0f, 0x05);
+}
+
+static bool in_section(const struct image_section *s, uint64_t vaddr)
+{
+	return vaddr - s->vaddr < s->size && s->vaddr;
+}
+
+/* PLT stubs of linkers that write no CFI for them (lld): jmp *slot; push index; jmp to the first
+ * stub, which is push; jmp *resolver. Returns what is on the stack above the return address, or -1.
+ */
+static int plt_depth(const struct image *img, uint64_t vaddr)
+{
+	if (in_section(&img->plt_sec, vaddr))
+		return 0;
+	if (!in_section(&img->plt, vaddr))
+		return -1;
+	uint64_t at = (vaddr - img->plt.vaddr) % 16, stub = vaddr - at;
+	if (HAS_CODE(img, stub, 0xff, 0x35)) /* the first: the index is pushed already */
+		return at < 6 ? 8 : 16;
+	if (HAS_CODE(img, stub, 0xff, 0x25))
+		return at < 11 ? 0 : 8;
+	if (HAS_CODE(img, stub, 0xf3, 0x0f, 0x1e, 0xfa, 0x68))
+		return at < 9 ? 0 : 8;
+	return -1;
+}
+
+/* Bytes between the stack pointer and the return address where the very next instructions tell; and
+ * whether the saved frame pointer is one of them. */
+static int depth_by_code(const struct image *img, uint64_t vaddr, bool *saved_fp)
+{
+	*saved_fp = false;
+	if (HAS_CODE(img, vaddr, 0xc3) || HAS_CODE(img, vaddr, 0xf3, 0xc3) ||             /* ret */
+	    HAS_CODE(img, vaddr, 0xff, 0x25) || HAS_CODE(img, vaddr, 0xf2, 0xff, 0x25) || /* stub */
+	    HAS_CODE(img, vaddr, 0xf3, 0x0f, 0x1e, 0xfa) || /* endbr64 */
+	    HAS_CODE(img, vaddr, 0x55, 0x48, 0x89, 0xe5))   /* push %rbp; mov %rsp, %rbp */
+		return 0;
+	*saved_fp = HAS_CODE(img, vaddr - 1, 0x55, 0x48, 0x89, 0xe5) || /* at the mov */
+	            HAS_CODE(img, vaddr, 0x5d, 0xc3);                   /* pop %rbp; ret */
+	return *saved_fp ? 8 : plt_depth(img, vaddr);
+}
+
+static bool leaf_rule(const struct image *img, uint64_t vaddr, struct rule *ret)
+{
+	bool saved_fp;
+	int depth = depth_by_code(img, vaddr, &saved_fp);
+	if (depth < 0)
+		return false;
+	frame_rule(ret, RULE_CHECK_CALL, REG_SP, depth + 8);
+	rule_add_slot(ret, REG_PC, SLOT_AT_CFA, 0, -8);
+	if (saved_fp)
+		rule_add_slot(ret, REG_FP, SLOT_AT_CFA, 0, -16);
+	rule_finish(ret);
+	return true;
+}
+
+#elif defined(__aarch64__)
+
+/* struct rt_sigframe of Linux, arch/arm64/kernel/signal.c: siginfo 128, ucontext 176 up to its
+ * sigcontext, in that fault_address, then x0-x30, sp, pc. */
+bool nocfi_sigreturn(const struct image *img, uint64_t vaddr, bool is_exact, struct rule *ret)
+{
+	/* mov x8, #139; svc #0 */
+	static const uint8_t code[] = {0x68, 0x11, 0x80, 0xd2, 0x01, 0x00, 0x00, 0xd4};
+	if (!has_code(img, vaddr, code, sizeof(code)) &&
+	    !(is_exact && has_code(img, vaddr - 4, code, sizeof(code))))
+		return false;
+	frame_rule(ret, RULE_SIGNAL | RULE_DEREF, REG_SP, 312 + 8 * REG_SP);
+	for (unsigned i = 0; i < ARCH_REGS; i++)
+		rule_add_slot(ret, i, SLOT_AT_REG, REG_SP, (int32_t)(312 + 8 * i));
+	rule_finish(ret);
+	return true;
+}
+
+static bool exits(const struct image *img, uint64_t vaddr)
+{
+	/* mov x8, #93; svc #0 */
+	return HAS_CODE(img, vaddr, 0xa8, 0x0b, 0x80, 0xd2, 0x01, 0x00, 0x00, 0xd4);
+}
+
+static bool leaf_rule(const struct image *img, uint64_t vaddr, struct rule *ret)
+{
+	if (!HAS_CODE(img, vaddr, 0xc0, 0x03, 0x5f, 0xd6)) /* ret */
+		return false;
+	frame_rule(ret, RULE_CHECK_CALL, REG_SP, 0);
+	rule_add_slot(ret, REG_PC, SLOT_IS_REG, REG_LR, 0);
+	rule_finish(ret);
+	return true;
+}
+
+#endif
+
+static bool is_root_name(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(root_names); i++)
+		if (!strcmp(name, root_names[i]))
+			return true;
+	return false;
+}
+
+/* At its first instruction a function has touched nothing. */
+static void entry_rule(struct rule *ret)
+{
+	frame_rule(ret, RULE_CHECK_CALL, REG_SP, ARCH_MIN_FRAME);
+	if (ARCH_RA == REG_PC)
+		rule_add_slot(ret, REG_PC, SLOT_AT_CFA, 0, -8);
+	else
+		rule_add_slot(ret, REG_PC, SLOT_IS_REG, ARCH_RA, 0);
+	rule_finish(ret);
+}
+
+void nocfi_rule(struct image *img, uint64_t vaddr, bool is_exact, unwinder_namer *namer,
+                void *namer_arg, struct rule *ret)
+{
+	const char *name = NULL;
+	uint64_t start = 0;
+	*ret = (struct rule){.kind = RULE_NO_CFI};
+	if (nocfi_sigreturn(img, vaddr, is_exact, ret))
+		return;
+	if (img->entry && vaddr - img->entry < ENTRY_SIZE) {
+		ret->kind = RULE_ROOT;
+		return;
+	}
+	if (is_exact ? leaf_rule(img, vaddr, ret) : exits(img, vaddr)) {
+		if (!is_exact)
+			ret->kind = RULE_ROOT;
+		return;
+	}
+	if (!namer || !namer(namer_arg, img, vaddr - !is_exact, &name, &start))
+		return;
+	if (is_exact && start == vaddr)
+		entry_rule(ret);
+	else if (!is_exact && is_root_name(name))
+		ret->kind = RULE_ROOT;
+}
+
+/* The word at a leaf's stack pointer is its return address if the call before that goes to the
+ * function the leaf is in. */
+static bool step_frameless(struct walk *w)
+{
+#if defined(__x86_64__)
+	uint64_t pc = w->regs.r[REG_PC], sp = w->regs.r[REG_SP], ra, target;
+	if (!w->is_exact || !walk_read(w, sp, &ra) || !walk_call_target(w, ra, &target) ||
+	    pc - target >= MAX_LEAF_SIZE)
+		return false;
+	w->regs.valid &= ARCH_CALLEE_SAVED;
+	regs_set(&w->regs, REG_PC, ra);
+	regs_set(&w->regs, REG_SP, sp + 8);
+	w->cfa = sp + 8;
+	w->is_exact = false;
+	return true;
+#else
+	(void)w;
+	return false;
+#endif
+}
+
+bool nocfi_step(struct walk *w)
+{
+	if (step_frameless(w))
+		return true;
+	uint64_t fp = w->regs.r[REG_FP], sp = w->regs.r[REG_SP], next, ra;
+	if (!regs_known(&w->regs, REG_FP))
+		return walk_fail(w, STACK_NO_RULE);
+	/* psABI: zero marks the outermost frame; at a leaf it may be any value. */
+	if (!fp)
+		return walk_fail(w, w->is_exact ? STACK_NO_RULE : STACK_ROOT);
+	if (fp % 8 || fp < sp)
+		return walk_fail(w, STACK_NO_RULE);
+	if (!walk_read(w, fp, &next) || !walk_read(w, fp + 8, &ra))
+		return walk_fail(w, w->end == STACK_SHORT ? STACK_SHORT : STACK_NO_RULE);
+	ra = arch_strip(ra);
+	if (!ra && !next)
+		return walk_fail(w, STACK_ROOT);
+	if (!walk_is_after_call(w, ra))
+		return walk_fail(w, STACK_NO_RULE);
+	w->regs.valid = 0; /* what else the function saved is not known */
+	regs_set(&w->regs, REG_PC, ra);
+	regs_set(&w->regs, REG_FP, next);
+	w->regs.r[REG_SP] = w->cfa = fp + 16;
+#if defined(__x86_64__)
+	/* The frame record is at the top of the frame; on aarch64 it is at the bottom, and the
+	 * stack pointer of the caller stays unknown. */
+	regs_set(&w->regs, REG_SP, fp + 16);
+#endif
+	w->is_exact = false;
+	return true;
+}
