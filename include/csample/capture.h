@@ -27,8 +27,9 @@
 struct thread {
 	pid_t tid;
 	int schedstat_fd, stat_fd, syscall_fd;
-	_Atomic bool busy;           /* held by the sampler that captures it; never waited for */
-	_Atomic bool ended;          /* its files say ESRCH */
+	_Atomic bool busy;     /* held by the sampler that captures it; never waited for */
+	_Atomic bool realtime; /* SCHED_FIFO and the like: pushed to another CPU when we come */
+	_Atomic bool ended;    /* its files say ESRCH */
 	_Atomic uint32_t copy_bytes; /* stack to copy: what its last stacks needed, and some */
 	/* Below: by the holder of busy alone. */
 	uint64_t final_ns;    /* CPU time when sampling ended; the worker's */
@@ -67,6 +68,8 @@ static inline void thread_release(struct thread *th)
 {
 	atomic_store_explicit(&th->busy, false, memory_order_release);
 }
+/* Looks again whether it is a real-time thread. Worker only. */
+void thread_check_policy(struct thread *th);
 /* CPU time the thread has used, ns, from its schedstat; false when it has ended. */
 bool thread_cpu_ns(struct thread *th, uint64_t *ret);
 
@@ -85,10 +88,24 @@ void capture_init(struct capture *c, pid_t pid, int mem_fd);
 struct err *capture_prepare_stop(struct capture *c);
 void capture_deinit(struct capture *c);
 
+/* What a sampler knows of its own sleep: see witness.c. Used by one thread of ours. */
+struct witness {
+	int own_fd, stopper_fd; /* schedstat; -1: cannot be had */
+	uint64_t own_runs, stopper_runs, sleep_ns;
+	bool slept; /* set it after a sleep that witness_woken_by() was not asked about */
+};
+void witness_open(struct witness *w, int cpu);
+void witness_close(struct witness *w);
+/* Right before the poll. */
+void witness_before_sleep(struct witness *w);
+/* After it: this tick, and nothing before it, ended the sleep, and we were the next to run. */
+bool witness_woken_by(struct witness *w, const struct tick *tick);
+
 #define CAPTURED (-1)
 /* Each fills snap, whose bytes have room for capacity, and returns CAPTURED or an enum loss. */
 
-/* The thread that the tick interrupted, held off cpu because the calling thread runs there. */
+/* The thread that the tick interrupted, held off cpu because the calling thread runs there. The
+ * caller has made sure that the tick is what woke it (sampler.c). */
 int capture_preempt(struct capture *c, struct thread *th, const struct tick *tick, int cpu,
                     struct snapshot *snap, uint32_t capacity);
 /* A blocked thread; LOSS_RUNNING if it is not. The holder of th->busy calls it. */

@@ -4,8 +4,8 @@
  * miss:
  *
  *   1. we run on that CPU before and after (a cpuset or a CPU going offline moves us);
- *   2. the tick is fresh (real-time throttling, or a hog above us, lets the thread run on after
- * it);
+ *   2. the tick woke us, and is fresh: witness.c (a hog above us, or real-time throttling, lets the
+ *      thread run on after it);
  *   3. schedstat, before; 4. the thread's last CPU is ours, so it does not run now;
  *   5. schedstat after equals that before: it was not switched in while we copied.
  *

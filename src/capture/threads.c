@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -160,6 +161,7 @@ struct thread *threads_add(struct threads *t, int proc_fd, pid_t tid, bool born,
 		free(th);
 		return NULL;
 	}
+	thread_check_policy(th);
 	th->credited_ns = born ? 0 : schedstat_cpu_ns(text);
 	th->observed_ns = now_ns();
 	make_room(t);
@@ -231,6 +233,14 @@ void threads_enter(struct threads *t, unsigned reader)
 void threads_leave(struct threads *t, unsigned reader)
 {
 	atomic_fetch_add(&t->readers[reader], 1);
+}
+
+void thread_check_policy(struct thread *th)
+{
+	int policy = sched_getscheduler(th->tid);
+	policy = policy < 0 ? SCHED_OTHER : policy & ~SCHED_RESET_ON_FORK;
+	atomic_store(&th->realtime,
+	             policy == SCHED_FIFO || policy == SCHED_RR || policy == SCHED_DEADLINE);
 }
 
 bool thread_cpu_ns(struct thread *th, uint64_t *ret)

@@ -90,22 +90,28 @@ void sampler_push(struct sampler *s, struct snapshot *snap)
 }
 
 /* One way after the other, as far as they are allowed. All decisions about ways are here. */
-static int capture_tick(struct sampler *s, struct thread *th, const struct tick *tick,
+static int capture_tick(struct sampler *s, struct thread *th, const struct tick *tick, bool woke_us,
                         struct snapshot *snap, uint32_t capacity)
 {
 	const struct sampling *sh = s->shared;
-	if (s->preempts && !sh->prefer_stop && th) {
-		int result = capture_preempt(&s->capture, th, tick, s->cpu, snap, capacity);
+	bool preempt = s->preempts && !sh->prefer_stop;
+	/* The scheduler pushes a real-time thread to another CPU as soon as we want its own. */
+	bool pushed = th && atomic_load_explicit(&th->realtime, memory_order_relaxed);
+	if (preempt && th && !(pushed && sh->may_stop)) {
+		int result = LOSS_LATE;
+		if (woke_us)
+			result = capture_preempt(&s->capture, th, tick, s->cpu, snap, capacity);
 		/* A failed proof means that it has run on; its CPU time waits for the next tick. */
 		if (result != LOSS_NO_REGS)
 			return result;
 	}
 	if (!sh->may_stop)
 		return th ? LOSS_MOVED : LOSS_NEW;
-	/* Where preempt does the work, a stop is for threads not known yet, and only if it
-	 * interrupts user code: no system call can then return EINTR. */
-	if (s->preempts && !sh->prefer_stop && !tick->in_user)
+	/* Where preempt does the work, threads not known yet are stopped only in user code: no
+	 * system call can then return EINTR. */
+	if (preempt && !th && !tick->in_user)
 		return LOSS_NEW;
+	s->witness.slept = true; /* in waitpid */
 	/* Blocked by now: a stop might do harm, and is not needed. */
 	if (th && th->syscall_fd >= 0 && !sh->prefer_stop) {
 		int result = capture_asleep(&s->capture, th, snap, capacity);
@@ -115,7 +121,7 @@ static int capture_tick(struct sampler *s, struct thread *th, const struct tick 
 	return capture_stop(&s->capture, tick->tid, th, snap, capacity);
 }
 
-static void handle_tick(struct sampler *s, const struct tick *tick)
+static void handle_tick(struct sampler *s, const struct tick *tick, bool woke_us)
 {
 	struct sampling *sh = s->shared;
 	struct thread *th = threads_find(sh->threads, tick->tid);
@@ -134,7 +140,7 @@ static void handle_tick(struct sampler *s, const struct tick *tick)
 	}
 	snap->pause_ns = 0;
 	snap->wall_ns = snap->prior_repeats = snap->prior_wall_ns = 0;
-	int result = capture_tick(s, th, tick, snap, capacity);
+	int result = capture_tick(s, th, tick, woke_us, snap, capacity);
 	if (result == CAPTURED) {
 		if (!th)
 			snap->cpu_ns =
@@ -174,11 +180,13 @@ void *sampler_perf_main(void *arg)
 		err_free(err);
 		s->capture.has_stop_timer = false;
 	}
+	witness_open(&s->witness, s->cpu);
 	atomic_store(&s->state, 1);
 	struct pollfd fds[] = {{.fd = perf_ring_fd(s->ring), .events = POLLIN},
 	                       {.fd = sh->stop_fd, .events = POLLIN}};
 	struct tick tick;
 	for (uint64_t wakes = 0;;) {
+		witness_before_sleep(&s->witness);
 		poll(fds, 2, s->capture.n_pending ? 2 : -1);
 		if (fds[1].revents)
 			break;
@@ -188,23 +196,28 @@ void *sampler_perf_main(void *arg)
 		perf_ring_drain(s->ring, &tick, &drained);
 		if (drained.lost)
 			sampler_lost(s, LOSS_RING, drained.lost);
-		if (!drained.ticks)
+		if (!drained.ticks) {
+			s->witness.slept = true; /* woken by another's tick */
 			continue;
+		}
 		atomic_fetch_add_explicit(&s->counts.ticks, drained.ticks, memory_order_relaxed);
 		if (drained.ticks > 1)
 			sampler_lost(s, LOSS_MERGED, drained.ticks - 1);
 		threads_enter(sh->threads, s->reader);
-		handle_tick(s, &tick);
+		handle_tick(s, &tick, witness_woken_by(&s->witness, &tick));
 		threads_leave(sh->threads, s->reader);
 		/* Setting the period costs 10 us on this CPU: not each time, and enough to break
 		 * step with whatever is periodic. */
 		if (sh->jitter && ++wakes % 8 == 0)
 			perf_ring_set_period(s->ring, jittered(sh->period_ns, &s->random));
 		/* The CPU was offline and is back, or our cpuset changed. */
-		if (pinned && sched_getcpu() != s->cpu)
+		if (pinned && sched_getcpu() != s->cpu) {
 			pin_to(s->cpu);
+			s->witness.slept = true;
+		}
 	}
 	capture_deinit(&s->capture);
+	witness_close(&s->witness);
 	atomic_store(&s->state, 2);
 	return NULL;
 }

@@ -51,6 +51,7 @@ struct sampler {
 	struct perf_ring *ring;
 	struct queue *queue;
 	struct capture capture;
+	struct witness witness; /* SAMPLER_PERF */
 	struct sampler_counts counts;
 	struct histogram pause; /* read after the thread has ended, or approximately before */
 	pthread_t thread;

@@ -58,6 +58,8 @@ void engine_rescan_threads(struct engine *e, bool born)
 		struct thread *th = threads_at(e->shared.threads, i);
 		if (!map64_get(&listed, (uint64_t)th->tid) || atomic_load(&th->ended))
 			end_thread(e, th->tid);
+		else
+			thread_check_policy(th);
 	}
 	map64_free(&listed);
 }

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Was the sampler asleep when the tick came, and was it the next to run on its CPU? Only then has
+ * the interrupted thread not executed another instruction, and the tick's registers are its
+ * registers now. Lateness alone does not tell: a sampler that was busy, or was itself stopped for a
+ * while, finds a fresh tick in its ring of a thread that ran on after it. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <csample/mem.h>
+
+#include "copy.h"
+
+/* Times switched in: the third number of schedstat, counted at once. */
+static uint64_t times_run(int fd)
+{
+	char text[SCHEDSTAT_TEXT];
+	if (fd < 0 || !read_kept(fd, text, sizeof(text)))
+		return 0;
+	const char *third = strrchr(text, ' ');
+	return third ? strtoull(third, NULL, 10) : 0;
+}
+
+/* The kernel's migration thread of a CPU runs above all priorities and may take the interrupted
+ * thread elsewhere before we run. Its pid is low; from a pid namespace it cannot be seen. */
+static int open_stopper(int cpu)
+{
+	char name[32], path[64], comm[32];
+	long cpus = sysconf(_SC_NPROCESSORS_CONF);
+	snprintf(name, sizeof(name), "migration/%d\n", cpu);
+	for (long pid = 2; pid < 64 + 16 * cpus; pid++) {
+		snprintf(path, sizeof(path), "/proc/%ld/comm", pid);
+		_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+		ssize_t n = fd >= 0 ? read(fd, comm, sizeof(comm) - 1) : -1;
+		comm[n > 0 ? n : 0] = '\0';
+		if (strcmp(comm, name) != 0)
+			continue;
+		snprintf(path, sizeof(path), "/proc/%ld/schedstat", pid);
+		return open(path, O_RDONLY | O_CLOEXEC);
+	}
+	return -1;
+}
+
+void witness_open(struct witness *w, int cpu)
+{
+	char path[64];
+	snprintf(path, sizeof(path), "/proc/self/task/%d/schedstat", (int)syscall(SYS_gettid));
+	*w = (struct witness){
+	        .own_fd = open(path, O_RDONLY | O_CLOEXEC),
+	        .stopper_fd = open_stopper(cpu),
+	        .slept = true,
+	};
+	w->stopper_runs = times_run(w->stopper_fd);
+}
+
+void witness_close(struct witness *w)
+{
+	if (w->own_fd >= 0)
+		close(w->own_fd);
+	if (w->stopper_fd >= 0)
+		close(w->stopper_fd);
+}
+
+void witness_before_sleep(struct witness *w)
+{
+	if (w->slept)
+		w->own_runs = times_run(w->own_fd);
+	w->slept = false;
+	w->sleep_ns = now_ns();
+}
+
+bool witness_woken_by(struct witness *w, const struct tick *tick)
+{
+	uint64_t before = w->own_runs;
+	w->own_runs = times_run(w->own_fd);
+	bool once = w->own_runs == before + 1 && tick->time_ns > w->sleep_ns;
+	if (tick->in_user)
+		return once;
+	/* In the kernel it may have been about to move itself: sched_setaffinity. */
+	uint64_t stopper_before = w->stopper_runs;
+	w->stopper_runs = times_run(w->stopper_fd);
+	return once && w->stopper_runs == stopper_before;
+}
