@@ -43,9 +43,13 @@ $(BIN): $(B)/src/main.o $(B)/libcsample.a
 	@echo "  LD      $@"
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS)
 
-$(B)/libcsample.a: $(OBJ)
+# A source that is gone must leave the archive too.
+$(B)/objects: FORCE
+	$(Q)mkdir -p $(@D)
+	$(Q)echo '$(OBJ)' | cmp -s - $@ || echo '$(OBJ)' > $@
+$(B)/libcsample.a: $(OBJ) $(B)/objects
 	@echo "  AR      $@"
-	$(Q)rm -f $@ && $(AR) rcs $@ $^
+	$(Q)rm -f $@ && $(AR) rcs $@ $(OBJ)
 
 $(B)/%.o: %.c | $(GEN)/profile.pb-c.h
 	@echo "  CC      $<"
@@ -121,5 +125,6 @@ clean:
 	rm -rf build
 
 .PHONY: all tests check bench fuzz fmt lint check-aarch64 install clean
+FORCE:
 .SECONDARY:
 -include $(OBJ:.o=.d) $(B)/src/main.d $(TEST_BIN:=.d) $(TOOL_BIN:=.d)
