@@ -181,8 +181,9 @@ def test_while_another_tool_traces(dump, workload, start):
     if not shutil.which("strace"):
         pytest.skip("strace is not installed")
     import subprocess
-    target = workload("sleeper")
+    target = workload("waits")  # whose waits survive what strace does to them
     tracer = start("strace", "-qq", "-e", "trace=none", "-p", target.pid, stderr=subprocess.DEVNULL)
     wait_until(lambda: f"TracerPid:\t{tracer.pid}\n" in pathlib.Path(f"/proc/{target.pid}/status").read_text(),
                what="strace's attachment")
-    assert "event_loop" in functions(dump(target.pid)["threads"][0])
+    threads = {t["name"]: t for t in dump(target.pid)["threads"]}
+    assert "in_poll" in functions(threads["poller"])
