@@ -13,16 +13,22 @@
 
 struct tally {
 	size_t n, functions, lines;
-	struct strbuf without; /* names of modules without function names */
+	struct strbuf without; /* names of modules that name exported functions at best */
 	size_t n_without;
 };
+
+/* .dynsym has what other modules call, and nothing of what a program calls itself. */
+static bool names_its_functions(const struct symbols_source *source)
+{
+	return source->has_functions && strcmp(source->origin, "dynsym") != 0;
+}
 
 static void count(struct tally *tally, const struct image *img, const struct symbols_source *source)
 {
 	tally->n++;
-	tally->functions += source->has_functions;
+	tally->functions += names_its_functions(source);
 	tally->lines += source->has_lines;
-	if (source->has_functions)
+	if (names_its_functions(source))
 		return;
 	const char *slash = strrchr(img->path, '/');
 	if (tally->n_without++ < MAX_NAMED)
@@ -48,15 +54,16 @@ static void look(struct target *target, struct images *images, struct strings *s
 		struct symbols_source source;
 		symbols_source(symbols, m->image, &source);
 		count(&tally, m->image, &source);
-		if (!strcmp(m->image->path, target->exe) && source.has_functions)
+		if (!strcmp(m->image->path, target->exe) && names_its_functions(&source))
 			program = true;
 	}
 	d->command = mem_strdup(target->command);
 	bool bare = tally.n_without && !program;
 	diagnosis_add(d, "symbols", bare ? LEVEL_DEGRADED : LEVEL_OK,
 	              bare || tally.lines < tally.n ? FIX_SYMBOLS : FIX_NONE,
-	              "of %zu modules, %zu name functions and %zu lines%s%s%s", tally.n,
-	              tally.functions, tally.lines, tally.n_without ? "; no names in " : "",
+	              "of %zu modules, %zu name their functions and %zu lines%s%s%s", tally.n,
+	              tally.functions, tally.lines,
+	              tally.n_without ? "; only exported names in " : "",
 	              tally.n_without ? tally.without.s : "",
 	              tally.n_without > MAX_NAMED ? " and others" : "");
 	strbuf_free(&tally.without);

@@ -176,7 +176,8 @@ static void visit(void *arg, pid_t tid, const struct snapshot *snap, const struc
 		json_string(b, "state", state);
 		json_string(b, "wait", wait);
 		json_string(b, "error", why);
-		strbuf_addf(b, ", \"rooted\": %s, \"frames\": [",
+		strbuf_addf(b, ", \"active\": %s, \"rooted\": %s, \"frames\": [",
+		            snap->state == 'R' ? "true" : "false",
 		            stack && stack->end == STACK_ROOT ? "true" : "false");
 		if (stack)
 			add_frames(d, stack);
