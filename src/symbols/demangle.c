@@ -46,8 +46,7 @@ static void take(const char *text, size_t len, void *arg)
 
 static const char *suffix_of(const char *name)
 {
-	const char *dot = strchr(name, '.');
-	return dot ? dot : name + strlen(name);
+	return name + strcspn(name, ".@"); /* @plt: of a stub */
 }
 
 /* Appends what compilers add to names of parts and copies (.cold, .part.0, .constprop.1) as it is,

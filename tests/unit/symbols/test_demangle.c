@@ -47,6 +47,7 @@ static void parts_and_copies_keep_their_suffix(void **state)
 {
 	(void)state;
 	expect("_Z3foov.cold", "foo.cold");
+	expect("_ZdlPvm@plt", "operator delete@plt");
 	expect("_Z3fooi.constprop.0.isra.0", "foo.constprop.0.isra.0");
 	expect("_Z3foov.llvm.12345678", "foo");
 }
