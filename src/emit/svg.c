@@ -15,15 +15,16 @@
 
 #include "emit.h"
 
-#define WIDTH_PX       1200 /* where there is no script to measure */
-#define MIN_WIDTH_PX   0.1
-#define ROW_PX         17
-#define LABEL_MIN_PX   24
-#define CHAR_PX        7.0 /* a little over the mean of common sans-serif fonts at 12 px */
-#define FULL           1000000.0
-#define SHADES         4
-#define FLUSH_BYTES    ((size_t)64 * 1024)
-#define MAX_NAME_BYTES (16 * 1024)
+#define WIDTH_PX        1200 /* where there is no script to measure */
+#define MIN_WIDTH_PX    0.1
+#define ROW_PX          17
+#define LABEL_MIN_PX    24
+#define LABEL_MIN_CHARS 3   /* before the dots */
+#define CHAR_PX         7.0 /* a little over the mean of common sans-serif fonts at 12 px */
+#define FULL            1000000.0
+#define SHADES          4
+#define FLUSH_BYTES     ((size_t)64 * 1024)
+#define MAX_NAME_BYTES  (16 * 1024)
 
 static const char style[] =
 #include <flame.css.inc>
@@ -270,6 +271,8 @@ static void add_label(struct picture *pic, struct strbuf *b, uint32_t index)
 	const char *text = node->depth ? pic->t->labels[node->label].text : "all";
 	size_t room = (size_t)((width - 6) / CHAR_PX);
 	bool whole = !text[prefix_bytes(text, room)];
+	if (!whole && room <= LABEL_MIN_CHARS)
+		return;
 	size_t len = whole ? strlen(text) : prefix_bytes(text, room - 1);
 	_cleanup_free_ char *cut = mem_strndup(text, len);
 	strbuf_addf(b, "<text x=\"%.3f%%\" dx=\"3\" y=\"%zu\">",

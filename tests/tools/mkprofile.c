@@ -2,12 +2,19 @@
 /* Makes a profile of known shape and writes it in a format, so that formats are tested without a
  * target.
  *
- * mkprofile [options] < TEXT, a stack a line, root first, then its samples and optionally
- * nanoseconds: main;work;add 12 main|n|/bin/app|/src/main.c|10;inner|i||/src/inner.h|3 7/69000000
+ * mkprofile [options] < TEXT: a stack a line, root first, then its samples and, if wanted, its
+ * time:
+ *
+ *     main;work;add 12
+ *
+ *     main|n|/bin/app|/src/main.c|10;inner|i||/src/inner.h|3 7/69000000
+ *
  * A frame is function|kind|module|file|line|address; all but the function may be left out. Kinds: n
  * native, i inlined (into the frame before it), k kernel, p Python, j JavaScript, m mark, t thread
- * (of which address is the tid). In functions \xHH is a byte. mkprofile --many STACKS,SAMPLES,DEPTH
- * makes that many random stacks instead, and says on stderr how long adding and writing took. */
+ * (of which address is the tid). \xHH is a byte.
+ *
+ * mkprofile --many STACKS,SAMPLES,DEPTH: that many random stacks instead. How long adding and
+ * writing took goes to stderr. */
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -70,8 +77,8 @@ static struct frame parse_frame(char *text, char *kind, uint64_t *address)
 	return (struct frame){
 	        .kind = at ? (enum frame_kind)(at - kinds) : FRAME_MARK,
 	        .function = intern(strings, unescape(fields[0])),
-	        .module = fields[2] && fields[2][0] ? intern(strings, fields[2]) : NULL,
-	        .file = fields[3] && fields[3][0] ? intern(strings, fields[3]) : NULL,
+	        .module = fields[2] && fields[2][0] ? intern(strings, unescape(fields[2])) : NULL,
+	        .file = fields[3] && fields[3][0] ? intern(strings, unescape(fields[3])) : NULL,
 	        .line = fields[4] ? (uint32_t)strtoul(fields[4], NULL, 10) : 0,
 	};
 }
