@@ -79,7 +79,7 @@ def test_the_check_sees_late_samples(tmp_path, do):
 
 # What the loop does, its threads, captures by preempt that there must be for each second.
 BUSY = [("spin", 1, 400), ("spin", 4, 400), ("spin", 32, 400), ("yield", 4, 300), ("getppid", 4, 300),
-        ("zero", 2, 300), ("pingpong", 2, 50), ("nanosleep", 2, 3), ("migrate", 1, 20), ("churn", 4, 50),
+        ("zero", 2, 300), ("pingpong", 2, 50), ("nanosleep", 2, 3), ("migrate", 1, 5), ("churn", 4, 50),
         ("exec", 1, 100)]
 
 

@@ -83,7 +83,7 @@ static void prepare(struct loop *loop, int i)
 	} else if (!strcmp(target.what, "migrate")) {
 		call(loop, 0, SYS_sched_setaffinity, NULL, sizeof(cpu_set_t), &only_cpu[0]);
 		call(loop, 1, SYS_sched_setaffinity, NULL, sizeof(cpu_set_t), &only_cpu[1]);
-		loop->spin = 2000;
+		loop->spin = 10000;
 	} else if (!strcmp(target.what, "realtime")) {
 		/* Leaves the CPU often enough that the machine lives. */
 		call(loop, 0, SYS_nanosleep, &sleep_time, 0, NULL);
