@@ -17,7 +17,8 @@
 #include <csample/stats.h>
 #include <csample/trigger.h>
 
-#define STACK_FIRST_COPY 65536u /* of a thread never seen: whole, most likely */
+#define STACK_FIRST_COPY 65536u  /* of a thread never seen: whole, most likely */
+#define STACK_WIDE_COPY  524288u /* in a second read, if the first found no end */
 #define STACK_MIN_COPY   4096u
 #define STACK_MAX_COPY   1048576u
 #define STACK_RED_ZONE   128 /* below the stack pointer; x86-64 psABI 3.2.2 */
@@ -27,7 +28,9 @@
 struct thread {
 	pid_t tid;
 	int schedstat_fd, stat_fd, syscall_fd;
-	_Atomic bool busy;     /* held by the sampler that captures it; never waited for */
+	_Atomic bool busy;           /* held by the sampler that captures it; never waited for */
+	_Atomic bool learned;        /* copy_bytes comes from its own stacks */
+	_Atomic uint64_t stack_root; /* where its stack began when last seen whole; 0: never */
 	_Atomic bool realtime; /* SCHED_FIFO and the like: pushed to another CPU when we come */
 	_Atomic bool ended;    /* its files say ESRCH */
 	_Atomic uint32_t copy_bytes; /* stack to copy: what its last stacks needed, and some */
@@ -87,27 +90,32 @@ void capture_init(struct capture *c, pid_t pid, int mem_fd);
 /* To be called on the thread that will use c: arms what stop needs. */
 struct err *capture_prepare_stop(struct capture *c);
 void capture_deinit(struct capture *c);
+/* How many bytes of stack to copy of a thread (NULL: not known yet) from sp (0: not known yet) up:
+ * to the root of its last whole stack, if that can be the root of this one. */
+uint32_t capture_stack_bytes(struct thread *th, uint64_t sp);
 
 /* What a sampler knows of its own sleep: see witness.c. Used by one thread of ours. */
 struct witness {
 	int own_fd, stopper_fd; /* schedstat; -1: cannot be had */
-	uint64_t own_runs, stopper_runs, sleep_ns;
-	bool slept; /* set it after a sleep that witness_woken_by() was not asked about */
+	uint64_t own_runs, stopper_runs, stopper_read_ns, sleep_ns;
+	bool slept; /* own_runs is old */
 };
 void witness_open(struct witness *w, int cpu);
 void witness_close(struct witness *w);
 /* Right before the poll. */
 void witness_before_sleep(struct witness *w);
+/* It has slept, or will, elsewhere than in its poll. */
+void witness_slept(struct witness *w);
 /* After it: this tick, and nothing before it, ended the sleep, and we were the next to run. */
 bool witness_woken_by(struct witness *w, const struct tick *tick);
 
 #define CAPTURED (-1)
 /* Each fills snap, whose bytes have room for capacity, and returns CAPTURED or an enum loss. */
 
-/* The thread that the tick interrupted, held off cpu because the calling thread runs there. The
- * caller has made sure that the tick is what woke it (sampler.c). */
-int capture_preempt(struct capture *c, struct thread *th, const struct tick *tick, int cpu,
-                    struct snapshot *snap, uint32_t capacity);
+/* The thread that the tick interrupted, held off cpu because the calling thread runs there. w is
+ * the caller's. */
+int capture_preempt(struct capture *c, struct witness *w, struct thread *th,
+                    const struct tick *tick, int cpu, struct snapshot *snap, uint32_t capacity);
 /* A blocked thread; LOSS_RUNNING if it is not. The holder of th->busy calls it. */
 int capture_asleep(struct capture *c, struct thread *th, struct snapshot *snap, uint32_t capacity);
 /* Any thread, by ptrace. th may be NULL for a thread not known yet: cpu_ns is then 0. */

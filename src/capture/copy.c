@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "copy.h"
 
+#define STACK_SLACK 256u /* the red zone, and the words at the root itself */
+
 #include <errno.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -85,17 +87,43 @@ static int gather_more(struct capture *c, struct snapshot *snap, uint32_t capaci
 	return CAPTURED;
 }
 
+/* Reads on behind the first region, up to len bytes in all. */
+static void widen_stack(struct capture *c, struct snapshot *snap, uint32_t len)
+{
+	struct region *stack = &snap->regions[0];
+	if (stack->len >= len || snap->n_regions != 1)
+		return;
+	snap->regions[1] = (struct region){stack->addr + stack->len, len - stack->len, stack->len};
+	if (read_regions(c, snap, 1, 1) == CAPTURED)
+		stack->len += snap->regions[1].len;
+}
+
+uint32_t capture_stack_bytes(struct thread *th, uint64_t sp)
+{
+	if (!th || !atomic_load_explicit(&th->learned, memory_order_relaxed))
+		return STACK_FIRST_COPY;
+	uint64_t root = atomic_load_explicit(&th->stack_root, memory_order_relaxed);
+	if (sp && root > sp && root - sp < STACK_MAX_COPY - STACK_SLACK)
+		return (uint32_t)(root - sp) + STACK_SLACK;
+	return atomic_load_explicit(&th->copy_bytes, memory_order_relaxed);
+}
+
 int copy_memory(struct capture *c, struct thread *th, struct snapshot *snap, uint32_t capacity)
 {
-	uint32_t want =
-	        th ? atomic_load_explicit(&th->copy_bytes, memory_order_relaxed) : STACK_FIRST_COPY;
+	uint64_t sp = snap->regs.r[REG_SP];
+	uint32_t want = capture_stack_bytes(th, sp);
 	if (want > capacity)
 		want = capacity;
 	snap->n_regions = 0;
 	snap->n_bytes = 0;
 	snap->reads = 0;
-	add_region(snap, snap->regs.r[REG_SP] - STACK_RED_ZONE, want);
+	add_region(snap, sp - STACK_RED_ZONE, want);
 	int result = read_regions(c, snap, 0, 1);
+	/* Of a thread not seen before we do not know how deep it is: a full copy may be a cut one.
+	 */
+	bool learned = th && atomic_load_explicit(&th->learned, memory_order_relaxed);
+	if (result == CAPTURED && !learned && snap->regions[0].len == want)
+		widen_stack(c, snap, capacity < STACK_WIDE_COPY ? capacity : STACK_WIDE_COPY);
 	snap->n_bytes = snap->regions[0].len; /* less where the stack's mapping ends */
 	if (result == CAPTURED && c->gather.gather)
 		result = gather_more(c, snap, capacity);

@@ -3,10 +3,11 @@
  * of the tick and its memory is what we read now, if five things hold; each catches what the others
  * miss:
  *
- *   1. we run on that CPU before and after (a cpuset or a CPU going offline moves us);
- *   2. the tick woke us, and is fresh: witness.c (a hog above us, or real-time throttling, lets the
- *      thread run on after it);
- *   3. schedstat, before; 4. the thread's last CPU is ours, so it does not run now;
+ *   1. schedstat, before all else: whatever lets the thread run from here on shows in 5;
+ *   2. the tick woke us: witness.c; and it is fresh (a hog above us, or real-time throttling, lets
+ *      the thread run on after it);
+ *   3. we run on that CPU before and after (a cpuset or a CPU going offline moves us);
+ *   4. the thread's last CPU is ours, so it does not run now;
  *   5. schedstat after equals that before: it was not switched in while we copied.
  *
  * schedstat alone does not do: of a thread running elsewhere it changes only at timer ticks. */
@@ -34,18 +35,19 @@ static int last_cpu(const char *text)
 	return cpu;
 }
 
-int capture_preempt(struct capture *c, struct thread *th, const struct tick *tick, int cpu,
-                    struct snapshot *snap, uint32_t capacity)
+int capture_preempt(struct capture *c, struct witness *w, struct thread *th,
+                    const struct tick *tick, int cpu, struct snapshot *snap, uint32_t capacity)
 {
 	char before[SCHEDSTAT_TEXT], after[SCHEDSTAT_TEXT], stat[1024];
 	if (!regs_known(&tick->regs, REG_SP))
 		return LOSS_NO_REGS;
+	if (!read_kept(th->schedstat_fd, before, sizeof(before)))
+		return LOSS_GONE;
+	if (!witness_woken_by(w, tick) || now_ns() - tick->time_ns > MAX_LATENESS_NS)
+		return LOSS_LATE;
 	if (sched_getcpu() != cpu)
 		return LOSS_MOVED;
-	if (now_ns() - tick->time_ns > MAX_LATENESS_NS)
-		return LOSS_LATE;
-	if (!read_kept(th->schedstat_fd, before, sizeof(before)) ||
-	    !read_kept(th->stat_fd, stat, sizeof(stat)))
+	if (!read_kept(th->stat_fd, stat, sizeof(stat)))
 		return LOSS_GONE;
 	if (last_cpu(stat) != cpu)
 		return LOSS_MOVED;

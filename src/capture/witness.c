@@ -64,18 +64,31 @@ void witness_close(struct witness *w)
 		close(w->stopper_fd);
 }
 
+/* The stopper runs now and then for reasons of its own: what it did long ago must not count. */
+#define STOPPER_FRESH_NS 50000000
+
 void witness_before_sleep(struct witness *w)
 {
+	w->sleep_ns = now_ns();
+	if (w->sleep_ns - w->stopper_read_ns > STOPPER_FRESH_NS) {
+		w->stopper_runs = times_run(w->stopper_fd);
+		w->stopper_read_ns = w->sleep_ns;
+	}
 	if (w->slept)
 		w->own_runs = times_run(w->own_fd);
-	w->slept = false;
-	w->sleep_ns = now_ns();
+	w->slept = true; /* until asked what woke us */
+}
+
+void witness_slept(struct witness *w)
+{
+	w->slept = true;
 }
 
 bool witness_woken_by(struct witness *w, const struct tick *tick)
 {
 	uint64_t before = w->own_runs;
 	w->own_runs = times_run(w->own_fd);
+	w->slept = false;
 	bool once = w->own_runs == before + 1 && tick->time_ns > w->sleep_ns;
 	if (tick->in_user)
 		return once;

@@ -57,9 +57,7 @@ static int look(struct sampler *s, struct thread *th, struct snapshot *snap, uin
 
 static void look_at(struct sampler *s, struct thread *th)
 {
-	uint32_t capacity = atomic_load_explicit(&th->copy_bytes, memory_order_relaxed);
-	if (s->shared->gather.gather)
-		capacity += STACK_FIRST_COPY;
+	uint32_t capacity = sampler_capacity(s->shared, th, 0);
 	struct snapshot *snap = queue_reserve(s->queue, capacity);
 	if (!snap) {
 		sampler_lost(s, LOSS_QUEUE, 1);
@@ -79,7 +77,7 @@ static void look_at(struct sampler *s, struct thread *th)
 	if (result == CAPTURED) {
 		if (snap->by == BY_STOP)
 			histogram_add(&s->pause, snap->pause_ns);
-		sampler_push(s, snap);
+		sampler_push(s, snap, false);
 	} else if (result != NOTHING && result != LOSS_GONE) {
 		sampler_lost(s, (enum loss)result, 1);
 	}

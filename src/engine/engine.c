@@ -44,32 +44,36 @@ struct err *engine_start(struct engine *e)
 	return NULL;
 }
 
-/* What the thread's next copy should hold: what this stack needed and a quarter more, falling
- * slowly; four times as much when it was too little. */
+/* Where the thread's stack begins tells how much to copy next time. Where that does not hold
+ * (coroutines), what this stack needed and a quarter more, falling slowly; four times as much when
+ * it was too little. */
 static void learn_copy_size(struct engine *e, const struct snapshot *snap)
 {
 	struct thread *th = threads_find(e->shared.threads, snap->tid);
 	if (!th || !e->stack.n)
 		return;
-	uint32_t copy = atomic_load(&th->copy_bytes);
+	bool learned = atomic_load(&th->learned);
+	uint32_t copy = learned ? atomic_load(&th->copy_bytes) : snap->regions[0].len;
 	if (e->stack.end == STACK_SHORT) {
 		copy = copy > STACK_MAX_COPY / 4 ? STACK_MAX_COPY : copy * 4;
 	} else if (e->stack.end == STACK_ROOT) {
-		uint64_t top = 0;
+		uint64_t root = 0;
 		for (size_t i = 0; i < e->stack.n; i++)
-			if (e->stack.cfas[i] > top)
-				top = e->stack.cfas[i];
-		uint64_t used = top - snap->regs.r[REG_SP];
+			if (e->stack.cfas[i] > root)
+				root = e->stack.cfas[i];
+		uint64_t used = root - snap->regs.r[REG_SP];
 		if (used > STACK_MAX_COPY)
 			return;
+		atomic_store(&th->stack_root, root);
 		uint32_t want = (uint32_t)(used + used / 4 + 1024 + 4095) & ~(uint32_t)4095;
-		copy = want >= copy ? want : copy - (copy - want + 3) / 4;
+		copy = want >= copy || !learned ? want : copy - (copy - want + 15) / 16;
 	}
 	if (copy < STACK_MIN_COPY)
 		copy = STACK_MIN_COPY;
 	if (copy > STACK_MAX_COPY)
 		copy = STACK_MAX_COPY;
 	atomic_store(&th->copy_bytes, copy);
+	atomic_store(&th->learned, true);
 }
 
 static bool is_torn_by_exec(const struct engine *e, const struct snapshot *snap)

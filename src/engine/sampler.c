@@ -80,9 +80,9 @@ void sampler_add_wall(struct thread *th, struct snapshot *snap, uint64_t now)
 	th->observed_ns = now;
 }
 
-void sampler_push(struct sampler *s, struct snapshot *snap)
+void sampler_push(struct sampler *s, struct snapshot *snap, bool urgent)
 {
-	if (queue_push(s->queue, snap)) {
+	if (queue_push(s->queue, snap) || urgent) {
 		uint64_t one = 1;
 		ssize_t n = write(s->shared->wake_fd, &one, sizeof(one));
 		(void)n; /* the worker looks by itself soon enough */
@@ -90,7 +90,7 @@ void sampler_push(struct sampler *s, struct snapshot *snap)
 }
 
 /* One way after the other, as far as they are allowed. All decisions about ways are here. */
-static int capture_tick(struct sampler *s, struct thread *th, const struct tick *tick, bool woke_us,
+static int capture_tick(struct sampler *s, struct thread *th, const struct tick *tick,
                         struct snapshot *snap, uint32_t capacity)
 {
 	const struct sampling *sh = s->shared;
@@ -98,9 +98,8 @@ static int capture_tick(struct sampler *s, struct thread *th, const struct tick 
 	/* The scheduler pushes a real-time thread to another CPU as soon as we want its own. */
 	bool pushed = th && atomic_load_explicit(&th->realtime, memory_order_relaxed);
 	if (preempt && th && !(pushed && sh->may_stop)) {
-		int result = LOSS_LATE;
-		if (woke_us)
-			result = capture_preempt(&s->capture, th, tick, s->cpu, snap, capacity);
+		int result =
+		        capture_preempt(&s->capture, &s->witness, th, tick, s->cpu, snap, capacity);
 		/* A failed proof means that it has run on; its CPU time waits for the next tick. */
 		if (result != LOSS_NO_REGS)
 			return result;
@@ -111,24 +110,33 @@ static int capture_tick(struct sampler *s, struct thread *th, const struct tick 
 	 * system call can then return EINTR. */
 	if (preempt && !th && !tick->in_user)
 		return LOSS_NEW;
-	s->witness.slept = true; /* in waitpid */
 	/* Blocked by now: a stop might do harm, and is not needed. */
 	if (th && th->syscall_fd >= 0 && !sh->prefer_stop) {
 		int result = capture_asleep(&s->capture, th, snap, capacity);
 		if (result != LOSS_RUNNING && result != LOSS_MOVED)
 			return result;
 	}
+	witness_slept(&s->witness); /* in waitpid */
 	return capture_stop(&s->capture, tick->tid, th, snap, capacity);
 }
 
-static void handle_tick(struct sampler *s, const struct tick *tick, bool woke_us)
+uint32_t sampler_capacity(const struct sampling *sh, struct thread *th, uint64_t sp)
+{
+	uint32_t bytes = STACK_WIDE_COPY;
+	if (th && atomic_load_explicit(&th->learned, memory_order_relaxed)) {
+		uint32_t predicted = capture_stack_bytes(th, sp);
+		bytes = atomic_load_explicit(&th->copy_bytes, memory_order_relaxed);
+		if (bytes < predicted)
+			bytes = predicted;
+	}
+	return bytes + (sh->gather.gather ? STACK_FIRST_COPY : 0);
+}
+
+static void handle_tick(struct sampler *s, const struct tick *tick)
 {
 	struct sampling *sh = s->shared;
 	struct thread *th = threads_find(sh->threads, tick->tid);
-	uint32_t capacity =
-	        th ? atomic_load_explicit(&th->copy_bytes, memory_order_relaxed) : STACK_FIRST_COPY;
-	if (sh->gather.gather)
-		capacity += STACK_FIRST_COPY;
+	uint32_t capacity = sampler_capacity(sh, th, tick->regs.r[REG_SP]);
 	struct snapshot *snap = queue_reserve(s->queue, capacity);
 	if (!snap) {
 		sampler_lost(s, LOSS_QUEUE, 1);
@@ -140,11 +148,10 @@ static void handle_tick(struct sampler *s, const struct tick *tick, bool woke_us
 	}
 	snap->pause_ns = 0;
 	snap->wall_ns = snap->prior_repeats = snap->prior_wall_ns = 0;
-	int result = capture_tick(s, th, tick, woke_us, snap, capacity);
+	int result = capture_tick(s, th, tick, snap, capacity);
 	if (result == CAPTURED) {
-		if (!th)
-			snap->cpu_ns =
-			        sh->period_ns; /* what a tick stands for, until we know better */
+		if (!th) /* what a tick stands for, until we know better */
+			snap->cpu_ns = sh->period_ns;
 		if (sh->wall && th)
 			sampler_add_wall(th, snap, tick->time_ns);
 		else if (sh->wall)
@@ -152,20 +159,21 @@ static void handle_tick(struct sampler *s, const struct tick *tick, bool woke_us
 	} else if (result == LOSS_GONE && th) {
 		atomic_store(&th->ended, true);
 	}
+	bool learned = th && atomic_load_explicit(&th->learned, memory_order_relaxed);
 	if (th)
 		thread_release(th);
 	if (result != CAPTURED) {
 		sampler_lost(s, (enum loss)result, 1);
 		return;
 	}
-	/* Up to here the thread was held (preempt), or is again running (stop). */
-	if (snap->by != BY_ASLEEP) {
-		uint64_t held = (snap->by == BY_STOP ? snap->time_ns + snap->pause_ns : now_ns()) -
-		                tick->time_ns;
-		snap->pause_ns = held;
-		histogram_add(&s->pause, held);
+	if (snap->by == BY_STOP) {
+		snap->pause_ns += snap->time_ns - tick->time_ns;
+		histogram_add(&s->pause, snap->pause_ns);
+	} else if (snap->by == BY_PREEMPT) {
+		snap->pause_ns = now_ns() - tick->time_ns;
+		s->holding_since_ns = tick->time_ns; /* until we sleep */
 	}
-	sampler_push(s, snap);
+	sampler_push(s, snap, !learned);
 }
 
 void *sampler_perf_main(void *arg)
@@ -186,6 +194,10 @@ void *sampler_perf_main(void *arg)
 	                       {.fd = sh->stop_fd, .events = POLLIN}};
 	struct tick tick;
 	for (uint64_t wakes = 0;;) {
+		if (s->holding_since_ns) {
+			histogram_add(&s->pause, now_ns() - s->holding_since_ns);
+			s->holding_since_ns = 0;
+		}
 		witness_before_sleep(&s->witness);
 		poll(fds, 2, s->capture.n_pending ? 2 : -1);
 		if (fds[1].revents)
@@ -196,25 +208,21 @@ void *sampler_perf_main(void *arg)
 		perf_ring_drain(s->ring, &tick, &drained);
 		if (drained.lost)
 			sampler_lost(s, LOSS_RING, drained.lost);
-		if (!drained.ticks) {
-			s->witness.slept = true; /* woken by another's tick */
+		if (!drained.ticks)
 			continue;
-		}
 		atomic_fetch_add_explicit(&s->counts.ticks, drained.ticks, memory_order_relaxed);
 		if (drained.ticks > 1)
 			sampler_lost(s, LOSS_MERGED, drained.ticks - 1);
 		threads_enter(sh->threads, s->reader);
-		handle_tick(s, &tick, witness_woken_by(&s->witness, &tick));
+		handle_tick(s, &tick);
 		threads_leave(sh->threads, s->reader);
 		/* Setting the period costs 10 us on this CPU: not each time, and enough to break
 		 * step with whatever is periodic. */
 		if (sh->jitter && ++wakes % 8 == 0)
 			perf_ring_set_period(s->ring, jittered(sh->period_ns, &s->random));
 		/* The CPU was offline and is back, or our cpuset changed. */
-		if (pinned && sched_getcpu() != s->cpu) {
+		if (pinned && sched_getcpu() != s->cpu)
 			pin_to(s->cpu);
-			s->witness.slept = true;
-		}
 	}
 	capture_deinit(&s->capture);
 	witness_close(&s->witness);

@@ -59,6 +59,7 @@ struct sampler {
 	bool started;
 	_Atomic int state; /* 0 starting, 1 running, 2 ended */
 	uint64_t random;
+	uint64_t holding_since_ns; /* a thread is off its CPU because of us; 0: none */
 };
 
 /* Starts the thread and waits until it runs (pinned, real-time if it may). */
@@ -76,6 +77,9 @@ static inline void sampler_lost(struct sampler *s, enum loss loss, uint64_t n)
 }
 /* Adds wall time and what the thread has slept through to a snapshot; th is held. */
 void sampler_add_wall(struct thread *th, struct snapshot *snap, uint64_t now);
-void sampler_push(struct sampler *s, struct snapshot *snap);
+/* Room for the bytes of a snapshot of th (NULL: not known yet). */
+uint32_t sampler_capacity(const struct sampling *sh, struct thread *th, uint64_t sp);
+/* urgent: the worker should look at once. */
+void sampler_push(struct sampler *s, struct snapshot *snap, bool urgent);
 
 #endif

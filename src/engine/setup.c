@@ -295,7 +295,11 @@ struct err *engine_create(struct target *target, struct symbols *symbols,
 	if (e->n_samplers > MAX_READERS - 1)
 		e->n_samplers = MAX_READERS - 1;
 	e->samplers = mem_zalloc(e->n_samplers * sizeof(*e->samplers));
-	struct err *err = open_perf(e);
+	struct err *err = NULL;
+	if (e->shared.stop_fd < 0 || e->shared.wake_fd < 0)
+		err = err_errno(errno, "create an eventfd");
+	if (!err)
+		err = open_perf(e);
 	if (!err)
 		err = choose_ways(e);
 	if (!err && (!e->has_perf || e->shared.wall)) {
