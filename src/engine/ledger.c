@@ -10,7 +10,9 @@
 struct account {
 	pid_t tid;
 	uint32_t last, running, asleep;
-	const char *name; /* interned; NULL: ask again */
+	uint64_t ran_rest_ns,
+	        slept_rest_ns; /* wall: less than a period, not yet counted as a sample */
+	const char *name;      /* interned; NULL: ask again */
 };
 
 /* Where an image was seen mapped. */
@@ -134,6 +136,15 @@ static void credit(struct ledger *l, uint32_t node, uint64_t samples, uint64_t n
 		profile_add_to_node(l->profile, node, values);
 }
 
+/* Wall time comes in pieces of any length; each period of it is one sample. */
+static void credit_wall(struct ledger *l, uint32_t node, uint64_t ns, uint64_t *rest_ns)
+{
+	*rest_ns += ns;
+	uint64_t samples = *rest_ns / l->config.period_ns;
+	*rest_ns %= l->config.period_ns;
+	credit(l, node, samples, ns);
+}
+
 static void on_stack(void *arg, const struct snapshot *snap, const struct stack *stack)
 {
 	struct ledger *l = arg;
@@ -152,18 +163,18 @@ static void on_stack(void *arg, const struct snapshot *snap, const struct stack 
 		a->asleep = node;
 	else
 		a->running = node;
-	uint32_t ran_at = asleep && a->running ? a->running : node;
-	uint32_t slept_at = !asleep && a->asleep ? a->asleep : node;
-	credit(l, ran_at, ran_at == node, ran);
-	credit(l, slept_at, slept_at == node && ran_at != node, snap->wall_ns - ran);
+	credit_wall(l, asleep && a->running ? a->running : node, ran, &a->ran_rest_ns);
+	credit_wall(l, !asleep && a->asleep ? a->asleep : node, snap->wall_ns - ran,
+	            &a->slept_rest_ns);
 }
 
 static void on_repeat(void *arg, pid_t tid, uint64_t n, uint64_t wall_ns)
 {
 	struct ledger *l = arg;
 	struct account *a = account_of(l, tid);
+	(void)n;
 	if (a->asleep)
-		credit(l, a->asleep, n, wall_ns);
+		credit_wall(l, a->asleep, wall_ns, &a->slept_rest_ns);
 }
 
 static void on_thread_end(void *arg, pid_t tid, bool left, uint64_t left_ns)
@@ -235,7 +246,9 @@ void ledger_settle(struct ledger *l, struct stats *stats)
 			stats->not_sampled_ns = missing_ns;
 		}
 	}
-	if (!l->config.wall)
+	if (l->config.wall)
+		stats->samples = p->total[0];
+	else
 		stats->profile_cpu_ns = p->total[1];
 	p->meta.duration_ns = stats->duration_ns;
 	p->meta.lost = stats_lost(stats);
