@@ -68,7 +68,7 @@ def test_killed_at_any_moment(tmp_path, options):
         assert alive == KILLS
         # The kills hit a csample that samples: left alone, it does.
         status, stats, err = record(target.pid, tmp_path, 0.2, "-r", 5000, *options)
-        assert status == 0 and stats["samples"] > 100, err
+        assert status == 0 and stats["samples"] > 10, err
 
 
 def sigqueue(pid, number, value):
@@ -128,7 +128,7 @@ def test_record_interrupts_no_call(tmp_path, options):
     def sample(pid):
         options_ = options if "-r" in options else (*options, "-r", 1000)
         status, stats, err = record(pid, tmp_path, 2, *options_)
-        assert status == 0 and stats["samples"] > 100, err
+        assert status == 0 and stats["samples"] > 10, err
     assert eintr_run(tmp_path, sample) is None
 
 
@@ -199,7 +199,7 @@ def test_debugged_is_sampled(tmp_path, name):
         with debugger(name, target):
             status, stats, err = record(target.pid, tmp_path, 0.5, "-r", 500)
             assert status == 0, err
-            assert stats["samples"] > 100 and stats["captured"]["stop"] == 0, stats
+            assert stats["samples"] > 10 and stats["captured"]["stop"] == 0, stats
             assert traced_states(target.pid) == {True}, "the debugger was pushed aside"
             counters.wait_advance()
         assert_unharmed(target, counters)
