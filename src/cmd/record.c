@@ -252,7 +252,7 @@ static struct err *finish(struct recording *r)
 	fill_meta(r);
 	struct err *err = NULL;
 	if (!stats.samples)
-		err = summary_nothing(&stats, r->opt->event == OPT_WALL, engine_note(r->engine));
+		err = summary_nothing(&stats, r->opt->event == OPT_WALL);
 	else
 		err = write_profile(r);
 	/* Symbols cost CPU and memory too. */

@@ -116,7 +116,7 @@ void summary_json(const struct stats *s, const char *note, struct strbuf *ret)
 	strbuf_add(ret, "}\n");
 }
 
-struct err *summary_nothing(const struct stats *s, bool wall, const char *note)
+struct err *summary_nothing(const struct stats *s, bool wall)
 {
 	uint64_t lost = stats_lost(s);
 	unsigned most = 0;
@@ -126,18 +126,17 @@ struct err *summary_nothing(const struct stats *s, bool wall, const char *note)
 	if (lost)
 		return err_new(
 		        ERR_SYS,
-		        "not one sample taken: %llu ticks were lost, most of them as '%s'%s%s; "
-		        "see csample doctor",
-		        (unsigned long long)lost, loss_names[most], note ? "; " : "",
-		        note ? note : "");
+		        "not one sample taken: %llu ticks were lost, most of them as '%s'; see "
+		        "csample doctor",
+		        (unsigned long long)lost, loss_names[most]);
 	if (wall)
 		return err_new(ERR_SYS,
 		               "not one sample taken: the process ended before the first tick; "
 		               "record it longer, or with a higher --rate");
 	return err_new(
 	        ERR_SYS,
-	        "not one sample taken: the process used %.1f ms of CPU time in %.1f s; to see what "
-	        "it "
-	        "waits for use -e wall, or csample dump; to catch short bursts a higher --rate",
+	        "not one sample taken: the process used %.1f ms of CPU time in %.1f s; to see "
+	        "what it waits for use -e wall, or csample dump; to catch short bursts a higher "
+	        "--rate",
 	        ms(s->target_cpu_ns), seconds(s->duration_ns));
 }

@@ -12,6 +12,6 @@ void summary_line(const struct stats *s, struct strbuf *ret);
 /* The object that --stats-json writes; README describes its members. */
 void summary_json(const struct stats *s, const char *note, struct strbuf *ret);
 /* Why there is not one sample, and what to do. */
-struct err *summary_nothing(const struct stats *s, bool wall, const char *note);
+struct err *summary_nothing(const struct stats *s, bool wall);
 
 #endif

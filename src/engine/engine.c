@@ -200,8 +200,11 @@ void engine_stop(struct engine *e)
 	if (write(e->shared.stop_fd, &one, sizeof(one)) < 0)
 		log_debug(LOG_CAPTURE, "stop: %s", strerror(errno));
 	for (size_t i = 0; i < e->n_samplers; i++)
-		if (e->samplers[i])
-			sampler_join(e->samplers[i]);
+		if (e->samplers[i] && !sampler_join(e->samplers[i]))
+			e->abandoned = true;
+	if (e->abandoned)
+		log_warn("a sampler thread does not end (its CPU is kept by others); going on "
+		         "without it");
 	e->stop_ns = now_ns();
 	/* Together, so that they agree. */
 	for (size_t i = 0; i < threads_count(e->shared.threads); i++) {

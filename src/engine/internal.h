@@ -25,6 +25,7 @@ struct engine {
 	struct unwinder *unwinder;
 	struct stack stack;
 	char *note;
+	bool abandoned; /* a sampler still runs, and uses all this */
 	bool started, stopped, exited, execed, traced_told;
 	bool maps_dirty;
 	uint64_t exec_ns;      /* of an exec not yet acted upon; 0: none */

@@ -252,10 +252,10 @@ struct err *sampler_start(struct sampler *s)
 	return NULL;
 }
 
-void sampler_join(struct sampler *s)
+bool sampler_join(struct sampler *s)
 {
 	if (!s->started)
-		return;
+		return true;
 	for (int ms = 0; atomic_load(&s->state) != 2; ms++) {
 		/* Something of higher priority may keep its CPU: let it end on another. */
 		if (ms == 200 && s->tid) {
@@ -263,8 +263,11 @@ void sampler_join(struct sampler *s)
 			memset(&set, 0xff, sizeof(set));
 			sched_setaffinity(s->tid, sizeof(set), &set);
 		}
+		if (ms == 5000)
+			return false;
 		usleep(1000);
 	}
 	pthread_join(s->thread, NULL);
 	s->started = false;
+	return true;
 }

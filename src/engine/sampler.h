@@ -64,8 +64,9 @@ struct sampler {
 
 /* Starts the thread and waits until it runs (pinned, real-time if it may). */
 struct err *sampler_start(struct sampler *s);
-/* After stop_fd was made readable: waits for its end, moving it to another CPU if it starves. */
-void sampler_join(struct sampler *s);
+/* After stop_fd was made readable: waits for its end, moving it to another CPU if it starves. False
+ * when it has not ended after seconds: nothing it uses may then be freed. */
+bool sampler_join(struct sampler *s);
 /* May threads of ours run at this real-time priority? Tries. */
 bool sampler_may_be_real_time(int priority);
 

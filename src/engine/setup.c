@@ -323,6 +323,8 @@ void engine_destroy(struct engine *e)
 		return;
 	if (e->started && !e->stopped)
 		engine_stop(e);
+	if (e->abandoned)
+		return;
 	drop_samplers(e);
 	free(e->samplers);
 	sideband_close(e->sideband);
