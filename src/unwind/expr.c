@@ -180,29 +180,83 @@ bool expr_reduce(struct cfi_expr expr, uint64_t vaddr, bool with_cfa, struct exp
 	return true;
 }
 
-/* Bytes of the operands; -1: not an operator for expressions in CFI (6.4.2 forbids what needs more
- * context than registers and memory). */
-static int operand_bytes(uint8_t op, struct bytes *b)
+/* Skips the operands of op. Returns what op adds to the stack and takes from it; false: not an
+ * operator for expressions in CFI (6.4.2 forbids what needs more context than registers and
+ * memory), or one that libunwind does not check as it should: it evaluates loops for ever, divides
+ * without looking, and takes any register number for an index. Jumps and divisions are in no known
+ * CFI. */
+static bool effect_of(uint8_t op, struct bytes *b, unsigned *pops, unsigned *pushes)
 {
-	if ((op >= DW_OP_lit0 && op <= DW_OP_lit31))
-		return 0;
+	*pops = 0;
+	*pushes = 1;
+	if (op >= DW_OP_lit0 && op <= DW_OP_lit31)
+		return true;
 	if (op >= DW_OP_breg0 && op <= DW_OP_breg31) {
 		bytes_sleb(b);
-		return 0;
+		return op - DW_OP_breg0 < ARCH_REGS;
 	}
 	switch (op) {
+	case DW_OP_const1u:
+	case DW_OP_const1s:
+		bytes_take(b, 1);
+		return true;
+	case DW_OP_const2u:
+	case DW_OP_const2s:
+		bytes_take(b, 2);
+		return true;
+	case DW_OP_const4u:
+	case DW_OP_const4s:
+		bytes_take(b, 4);
+		return true;
+	case DW_OP_const8u:
+	case DW_OP_const8s:
+		bytes_take(b, 8);
+		return true;
+	case DW_OP_constu:
+		bytes_uleb(b);
+		return true;
+	case DW_OP_consts:
+		bytes_sleb(b);
+		return true;
+	case DW_OP_bregx:
+		if (bytes_uleb(b) >= ARCH_REGS)
+			return false;
+		bytes_sleb(b);
+		return true;
+	case DW_OP_plus_uconst:
+		bytes_uleb(b);
+		*pops = 1;
+		return true;
 	case DW_OP_deref:
-	case DW_OP_dup:
-	case DW_OP_drop:
-	case DW_OP_over:
-	case DW_OP_swap:
-	case DW_OP_rot:
 	case DW_OP_abs:
+	case DW_OP_neg:
+	case DW_OP_not:
+		*pops = 1;
+		return true;
+	case DW_OP_dup:
+		*pops = 1;
+		*pushes = 2;
+		return true;
+	case DW_OP_over:
+		*pops = 2;
+		*pushes = 3;
+		return true;
+	case DW_OP_swap:
+		*pops = *pushes = 2;
+		return true;
+	case DW_OP_rot:
+		*pops = *pushes = 3;
+		return true;
+	case DW_OP_drop:
+		*pops = 1;
+		*pushes = 0;
+		return true;
+	case DW_OP_nop:
+		*pushes = 0;
+		return true;
 	case DW_OP_and:
 	case DW_OP_minus:
 	case DW_OP_mul:
-	case DW_OP_neg:
-	case DW_OP_not:
 	case DW_OP_or:
 	case DW_OP_plus:
 	case DW_OP_shl:
@@ -215,50 +269,25 @@ static int operand_bytes(uint8_t op, struct bytes *b)
 	case DW_OP_le:
 	case DW_OP_lt:
 	case DW_OP_ne:
-	case DW_OP_nop:
-		return 0;
-	case DW_OP_const1u:
-	case DW_OP_const1s:
-		return 1;
-	case DW_OP_const2u:
-	case DW_OP_const2s:
-		return 2;
-	case DW_OP_const4u:
-	case DW_OP_const4s:
-		return 4;
-	case DW_OP_const8u:
-	case DW_OP_const8s:
-		return 8;
-	case DW_OP_constu:
-	case DW_OP_plus_uconst:
-		bytes_uleb(b);
-		return 0;
-	case DW_OP_consts:
-		bytes_sleb(b);
-		return 0;
-	case DW_OP_bregx:
-		bytes_uleb(b);
-		bytes_sleb(b);
-		return 0;
+		*pops = 2;
+		return true;
 	default:
-		return -1;
+		return false;
 	}
 }
 
-/* libunwind evaluates loops for ever, and divides without looking: jumps and divisions, which no
- * known CFI has, do not reach it. */
-bool expr_is_sound(struct cfi_expr expr)
+bool expr_is_sound(struct cfi_expr expr, bool with_cfa)
 {
 	struct bytes b = bytes_over(expr.p, expr.len);
+	unsigned depth = with_cfa, pops, pushes;
 	if (!expr.len || expr.len > MAX_LENGTH)
 		return false;
 	while (bytes_left(&b)) {
-		int n = operand_bytes(bytes_u8(&b), &b);
-		if (n < 0)
+		if (!effect_of(bytes_u8(&b), &b, &pops, &pushes) || b.bad || depth < pops)
 			return false;
-		bytes_take(&b, (size_t)n);
-		if (b.bad)
+		depth = depth - pops + pushes;
+		if (depth > MAX_DEPTH)
 			return false;
 	}
-	return true;
+	return depth > 0;
 }

@@ -85,11 +85,14 @@ static bool reduce_column(const struct cfi_column *c, unsigned reg, uint64_t vad
 
 static bool exprs_are_sound(const struct cfi_row *row)
 {
-	if (row->cfa.where == CFI_IS_EXPR && !expr_is_sound(row->cfa.expr))
+	if (row->cfa.where == CFI_IS_EXPR && !expr_is_sound(row->cfa.expr, false))
 		return false;
 	for (unsigned i = 0; i < ARCH_REGS; i++) {
 		const struct cfi_column *c = &row->columns[i];
-		if ((c->where == CFI_AT_EXPR || c->where == CFI_IS_EXPR) && !expr_is_sound(c->expr))
+		if ((c->where == CFI_AT_EXPR || c->where == CFI_IS_EXPR) &&
+		    !expr_is_sound(c->expr, true))
+			return false;
+		if (c->where == CFI_REGISTER && (c->off < 0 || c->off >= ARCH_REGS))
 			return false;
 	}
 	return row->cfa.where == CFI_IS_EXPR || row->cfa_reg < ARCH_REGS;

@@ -79,8 +79,9 @@ struct expr_value {
 	int64_t off, add;
 };
 bool expr_reduce(struct cfi_expr expr, uint64_t vaddr, bool with_cfa, struct expr_value *ret);
-/* Is expr safe to hand to a general evaluator: known operators, only forward jumps, bounded? */
-bool expr_is_sound(struct cfi_expr expr);
+/* Is expr safe to hand to a general evaluator: known operators and registers, no jumps, a bounded
+ * stack? */
+bool expr_is_sound(struct cfi_expr expr, bool with_cfa);
 
 struct rules;
 struct rules *rules_create(void);

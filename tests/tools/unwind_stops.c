@@ -206,6 +206,16 @@ static uint64_t absolute(const struct target *t, size_t i)
 	return 0;
 }
 
+static void print_stack(void)
+{
+	for (size_t i = 0; i < stack.n; i++) {
+		char buf[160];
+		describe(&stack.frames[i], buf, sizeof(buf));
+		fprintf(stderr, "  %s\n", buf);
+	}
+	fprintf(stderr, "  = %s\n", stack_end_names[stack.end]);
+}
+
 static void compare(const struct target *t, pid_t tid, unw_addr_space_t as)
 {
 	void *ui = _UPT_create(tid);
@@ -234,6 +244,11 @@ static void compare(const struct target *t, pid_t tid, unw_addr_space_t as)
 		describe(&stack.frames[i ? i - 1 : 0], where, sizeof(where));
 		snprintf(line, sizeof(line), "caller of %s", where);
 		note("differs:", line);
+		if (opt.verbose) {
+			fprintf(stderr, "frame %zu is %llx for libunwind\n", i,
+			        (unsigned long long)pc);
+			print_stack();
+		}
 	} else if (i < stack.n) {
 		sum.longer++;
 	} else if (pc) {
@@ -269,16 +284,6 @@ static void check_chain(void)
 			}
 		}
 	}
-}
-
-static void print_stack(void)
-{
-	for (size_t i = 0; i < stack.n; i++) {
-		char buf[160];
-		describe(&stack.frames[i], buf, sizeof(buf));
-		fprintf(stderr, "  %s\n", buf);
-	}
-	fprintf(stderr, "  = %s\n", stack_end_names[stack.end]);
 }
 
 static void examine(struct target *t, pid_t tid, unw_addr_space_t as)
@@ -463,6 +468,7 @@ int main(int argc, char **argv)
 	if (!pid) {
 		/* Held at its first instruction until it is seized. */
 		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+		dup2(STDERR_FILENO, STDOUT_FILENO); /* ours has the result alone */
 		execvp(argv[optind], argv + optind);
 		_exit(127);
 	}
