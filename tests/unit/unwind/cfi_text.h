@@ -28,7 +28,8 @@ struct file {
 
 static inline void file_put(struct file *f, const void *p, size_t n)
 {
-	memcpy(f->bytes + FRAMES_AT + f->frames, p, n);
+	if (n)
+		memcpy(f->bytes + FRAMES_AT + f->frames, p, n);
 	f->frames += n;
 }
 
