@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Each nanosecond on exactly one stack. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <csample/ledger.h>
+
+#define MS     1000000ULL
+#define PERIOD (10 * MS)
+
+struct book {
+	struct strings *strings;
+	struct profile *profile;
+	struct target target;
+	struct ledger *ledger;
+	struct sink sink;
+};
+
+static void open_book(struct book *b, bool wall, bool threads)
+{
+	*b = (struct book){.strings = strings_create(), .target.proc_fd = -1};
+	snprintf(b->target.comm, sizeof(b->target.comm), "prog");
+	b->profile = profile_create(b->strings);
+	struct ledger_config config = {.wall = wall, .threads = threads, .period_ns = PERIOD};
+	b->ledger = ledger_create(b->profile, &b->target, &config);
+	b->sink = ledger_sink(b->ledger);
+}
+
+static void close_book(struct book *b)
+{
+	ledger_destroy(b->ledger);
+	profile_destroy(b->profile);
+	strings_destroy(b->strings);
+}
+
+static void observe(struct book *b, pid_t tid, uint64_t pc, enum captured_by by, uint64_t cpu_ns,
+                    uint64_t wall_ns)
+{
+	struct raw_frame frame = {.kind = RAW_ANON, .addr = pc};
+	uint64_t cfa = 0;
+	struct stack stack = {.frames = &frame, .cfas = &cfa, .n = 1, .cap = 1, .end = STACK_ROOT};
+	struct snapshot snap = {.tid = tid, .by = by, .cpu_ns = cpu_ns, .wall_ns = wall_ns};
+	b->sink.on_stack(b->sink.arg, &snap, &stack);
+}
+
+/* The time, in ms, and the samples of stacks whose leaf is pc. */
+static uint64_t ms_at(const struct book *b, uint64_t pc, uint64_t *samples_ret)
+{
+	uint64_t ns = 0, samples = 0;
+	for (size_t i = 1; i < b->profile->n_nodes; i++) {
+		const struct profile_node *node = &b->profile->nodes[i];
+		if (b->profile->locations[node->location].raw.addr == pc) {
+			ns += node->self[1];
+			samples += node->self[0];
+		}
+	}
+	if (samples_ret)
+		*samples_ret = samples;
+	return ns / MS;
+}
+
+static uint64_t not_sampled_ms(const struct book *b)
+{
+	for (size_t i = 1; i < b->profile->n_nodes; i++) {
+		const struct raw_frame *raw =
+		        &b->profile->locations[b->profile->nodes[i].location].raw;
+		if (raw->kind == RAW_MARK &&
+		    !strcmp((const char *)(uintptr_t)raw->aux, "[not sampled]"))
+			return b->profile->nodes[i].self[1] / MS;
+	}
+	return 0;
+}
+
+static void cpu_time_goes_where_it_was_seen(void **state)
+{
+	(void)state;
+	struct book b;
+	struct stats stats = {.target_cpu_ns = 45 * MS};
+	open_book(&b, false, false);
+	observe(&b, 1, 0xa, BY_PREEMPT, 10 * MS, 0);
+	observe(&b, 1, 0xb, BY_PREEMPT, 30 * MS, 0);       /* ticks were lost: their time is not */
+	b.sink.on_thread_end(b.sink.arg, 1, true, 5 * MS); /* since its last snapshot */
+	ledger_settle(b.ledger, &stats);
+	assert_int_equal(ms_at(&b, 0xa, NULL), 10);
+	assert_int_equal(ms_at(&b, 0xb, NULL), 35);
+	assert_int_equal(b.profile->total[1], 45 * MS);
+	assert_int_equal(stats.profile_cpu_ns, 45 * MS);
+	assert_int_equal(stats.not_sampled_ns, 0);
+	close_book(&b);
+}
+
+static void what_no_stack_carried_is_shown(void **state)
+{
+	(void)state;
+	struct book b;
+	struct stats stats = {.target_cpu_ns = 100 * MS};
+	open_book(&b, false, false);
+	observe(&b, 1, 0xa, BY_PREEMPT, 10 * MS, 0);
+	ledger_settle(b.ledger, &stats);
+	assert_int_equal(not_sampled_ms(&b), 90);
+	assert_int_equal(b.profile->total[1], 100 * MS);
+	close_book(&b);
+}
+
+static void ended_threads_get_a_period_at_most(void **state)
+{
+	(void)state;
+	struct book b;
+	struct stats stats = {.target_cpu_ns = 50 * MS};
+	open_book(&b, false, false);
+	observe(&b, 1, 0xa, BY_PREEMPT, 2 * MS, 0);
+	b.sink.on_thread_end(b.sink.arg, 1, false, 0);
+	observe(&b, 1, 0xb, BY_PREEMPT, 3 * MS, 0); /* another thread of the same number */
+	b.sink.on_thread_end(b.sink.arg, 1, false, 0);
+	b.sink.on_thread_end(b.sink.arg, 2, false, 0); /* never seen */
+	ledger_settle(b.ledger, &stats);
+	assert_int_equal(ms_at(&b, 0xa, NULL), 12);
+	assert_int_equal(ms_at(&b, 0xb, NULL), 13);
+	assert_int_equal(not_sampled_ms(&b), 25);
+	close_book(&b);
+}
+
+static void an_empty_profile_stays_empty(void **state)
+{
+	(void)state;
+	struct book b;
+	struct stats stats = {.target_cpu_ns = 50 * MS};
+	open_book(&b, false, false);
+	ledger_settle(b.ledger, &stats);
+	assert_int_equal(b.profile->n_nodes, 1);
+	assert_int_equal(b.profile->total[1], 0);
+	close_book(&b);
+}
+
+static void wall_time_is_split_by_what_the_scheduler_says(void **state)
+{
+	(void)state;
+	struct book b;
+	struct stats stats = {0};
+	uint64_t samples;
+	open_book(&b, true, false);
+	observe(&b, 1, 0xa, BY_PREEMPT, 10 * MS, 10 * MS);
+	observe(&b, 1, 0xb, BY_ASLEEP, 4 * MS, 20 * MS);  /* it ran 4 ms of these, at 0xa */
+	b.sink.on_repeat(b.sink.arg, 1, 3, 30 * MS);      /* and slept on */
+	observe(&b, 1, 0xc, BY_PREEMPT, 5 * MS, 15 * MS); /* 10 ms of these it slept, at 0xb */
+	ledger_settle(b.ledger, &stats);
+	assert_int_equal(ms_at(&b, 0xa, NULL), 14);
+	assert_int_equal(ms_at(&b, 0xb, &samples), 16 + 30 + 10);
+	assert_int_equal(samples, 5);
+	assert_int_equal(ms_at(&b, 0xc, NULL), 5);
+	assert_int_equal(b.profile->total[1], 75 * MS);
+	assert_int_equal(stats.samples, b.profile->total[0]);
+	close_book(&b);
+}
+
+static void cut_stacks_and_threads_are_marked(void **state)
+{
+	(void)state;
+	struct book b;
+	open_book(&b, false, true);
+	struct raw_frame frame = {.kind = RAW_ANON, .addr = 0xa};
+	uint64_t cfa = 0;
+	struct stack stack = {.frames = &frame, .cfas = &cfa, .n = 1, .cap = 1, .end = STACK_SHORT};
+	struct snapshot snap = {.tid = 9, .by = BY_PREEMPT, .cpu_ns = MS};
+	b.sink.on_stack(b.sink.arg, &snap, &stack);
+	/* thread root, mark, leaf: parents come first */
+	assert_int_equal(b.profile->n_nodes, 4);
+	const struct location *locs = b.profile->locations;
+	const struct profile_node *nodes = b.profile->nodes;
+	assert_int_equal(locs[nodes[1].location].raw.kind, RAW_THREAD);
+	assert_int_equal(locs[nodes[1].location].raw.owner, 9);
+	assert_string_equal((const char *)(uintptr_t)locs[nodes[2].location].raw.aux,
+	                    "[truncated]");
+	assert_int_equal(nodes[3].self[1], MS);
+	close_book(&b);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(cpu_time_goes_where_it_was_seen),
+	        cmocka_unit_test(what_no_stack_carried_is_shown),
+	        cmocka_unit_test(ended_threads_get_a_period_at_most),
+	        cmocka_unit_test(an_empty_profile_stays_empty),
+	        cmocka_unit_test(wall_time_is_split_by_what_the_scheduler_says),
+	        cmocka_unit_test(cut_stacks_and_threads_are_marked),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
