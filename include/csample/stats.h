@@ -52,7 +52,7 @@ struct stats {
 	uint64_t target_cpu_ns;   /* what the kernel charged the target meanwhile */
 	uint64_t profile_cpu_ns;  /* the profile's total, when it counts CPU time */
 	uint64_t not_sampled_ns;  /* of that, on no stack */
-	uint64_t first_sample_ns; /* from start to the first snapshot; 0: none */
+	uint64_t first_sample_ns; /* from launch to the first snapshot; 0: none */
 	uint64_t self_cpu_ns, self_rss_bytes;
 	double rate_asked, rate_reached; /* ticks a second of CPU time, or of wall time */
 };

@@ -105,8 +105,7 @@ static void take_sample(struct engine *e, const struct snapshot *snap)
 	unwind(e->unwinder, &e->target->maps, (uint32_t)e->target->pid, snap, &e->stack);
 	learn_copy_size(e, snap);
 	if (!e->stats.samples)
-		e->stats.first_sample_ns =
-		        snap->time_ns > e->start_ns ? snap->time_ns - e->start_ns : 1;
+		e->stats.first_sample_ns = snap->time_ns - e->config.launched_ns;
 	e->stats.samples += 1 + snap->prior_repeats;
 	e->stats.captured[snap->by]++;
 	e->stats.ends[e->stack.end]++;
