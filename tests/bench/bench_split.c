@@ -28,19 +28,19 @@ static inline void work_until(uint64_t end)
 __attribute__((noinline)) static void seventy(uint64_t end)
 {
 	work_until(end);
-	sink++;
+	sink += 7;
 }
 
 __attribute__((noinline)) static void twenty(uint64_t end)
 {
 	work_until(end);
-	sink++;
+	sink += 2;
 }
 
 __attribute__((noinline)) static void ten(uint64_t end)
 {
 	work_until(end);
-	sink++;
+	sink += 1;
 }
 
 int main(int argc, char **argv)

@@ -26,7 +26,7 @@ struct sampler {
 	int why;
 	uint32_t *pauses_ns;
 	size_t n_pauses;
-	uint64_t missed;
+	uint64_t missed, merged;
 	char copy[FLOOR_COPY];
 };
 
@@ -105,12 +105,20 @@ static void *sampler_main(void *arg)
 	s->failed = NULL;
 	for (uint64_t now = floor_now_ns(); now < s->until_ns; now = floor_now_ns()) {
 		struct pollfd poll_fd = {.fd = s->ring.fd, .events = POLLIN};
-		struct ring_sample sample;
+		struct ring_sample sample, last;
+		bool any = false;
 
 		poll(&poll_fd, 1, 50);
-		while (ring_next(&s->ring, &sample))
-			if (sample.pid == s->f->pid)
-				capture_one(s, &sample);
+		/* The last one alone is worth a capture: those before it are of the past. */
+		while (ring_next(&s->ring, &sample)) {
+			if (sample.pid != s->f->pid)
+				continue;
+			s->merged += any;
+			any = true;
+			last = sample;
+		}
+		if (any)
+			capture_one(s, &last);
 		if (kill(s->f->pid, 0))
 			break;
 	}
@@ -127,19 +135,21 @@ static int by_value(const void *a, const void *b)
 static void print_result(const struct sampler *samplers, int n_cpus, uint32_t *all)
 {
 	struct rusage usage;
-	uint64_t missed = 0;
+	uint64_t missed = 0, merged = 0;
 	size_t n = 0;
 
 	for (int i = 0; i < n_cpus; i++) {
 		memcpy(all + n, samplers[i].pauses_ns, samplers[i].n_pauses * sizeof(*all));
 		n += samplers[i].n_pauses;
 		missed += samplers[i].missed;
+		merged += samplers[i].merged;
 	}
 	qsort(all, n, sizeof(*all), by_value);
 	getrusage(RUSAGE_SELF, &usage);
-	printf("{\"captures\": %zu, \"missed\": %llu, \"cpu_seconds\": %.6f, \"pause_us\": "
+	printf("{\"captures\": %zu, \"missed\": %llu, \"merged\": %llu, \"cpu_seconds\": %.6f, "
+	       "\"pause_us\": "
 	       "{\"count\": %zu",
-	       n, (unsigned long long)missed,
+	       n, (unsigned long long)missed, (unsigned long long)merged,
 	       (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
 	               (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6,
 	       n);
