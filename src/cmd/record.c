@@ -52,6 +52,7 @@ struct recording {
 	struct engine *engine;
 	struct sink sink;
 	bool progress;
+	uint64_t launched_ns;
 };
 
 /* The format: -f, else what the file name says, else SVG. */
@@ -143,6 +144,7 @@ static struct err *open_engine(struct recording *r)
 	        .nonblocking = opt->nonblocking,
 	        .kernel = opt->kernel,
 	        .rate_hz = opt->rate_hz,
+	        .launched_ns = r->launched_ns,
 	        .until_exec = opt->child_argv != NULL,
 	};
 	struct ledger_config ledger = {
@@ -323,6 +325,7 @@ struct err *cmd_record(const struct options *opt, int *status)
 	        .opt = opt,
 	        .child = {.go_fd = -1, .error_fd = -1},
 	        .progress = isatty(STDERR_FILENO),
+	        .launched_ns = now_ns(),
 	};
 	struct err *err = record(&r);
 	if (r.child.pid) {

@@ -137,6 +137,7 @@ static void capture_running(struct all *all)
 	        .event = ENGINE_CPU,
 	        .capture = ENGINE_PREEMPT,
 	        .rate_hz = RUNNING_RATE_HZ,
+	        .launched_ns = now_ns(),
 	        .gather = all->config->gather,
 	};
 	struct sink sink = {.arg = all, .on_stack = on_stack, .on_repeat = on_repeat};
