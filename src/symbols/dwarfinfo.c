@@ -93,6 +93,8 @@ static bool search_inlined(struct search *s, Dwarf_Die *die, unsigned depth)
 	return false;
 }
 
+#define MAX_SCOPE_NAME 1024
+
 static const char *string_attr(struct strings *strings, Dwarf_Die *die, unsigned name)
 {
 	Dwarf_Attribute attr;
@@ -100,12 +102,77 @@ static const char *string_attr(struct strings *strings, Dwarf_Die *die, unsigned
 	return s && *s ? intern_n(strings, s, strnlen(s, MAX_STRING)) : NULL;
 }
 
-static const char *name_of(struct strings *strings, Dwarf_Die *die)
+/* The die that declares what die is an instance of: inlined call, abstract function, declaration in
+ * its class or namespace. */
+static void follow_to_declaration(Dwarf_Die *die)
+{
+	static const unsigned links[] = {DW_AT_abstract_origin, DW_AT_specification};
+	for (unsigned i = 0; i < 2 * ARRAY_SIZE(links); i++) {
+		Dwarf_Attribute attr;
+		Dwarf_Die next;
+		if (dwarf_formref_die(dwarf_attr(die, links[i % ARRAY_SIZE(links)], &attr), &next))
+			*die = next;
+	}
+}
+
+/* The last child of parent that begins at or before offset: the one that is it, or holds it. */
+static bool child_towards(struct search *s, Dwarf_Die *parent, Dwarf_Off offset, Dwarf_Die *ret)
+{
+	Dwarf_Die child;
+	bool found = false;
+	if (dwarf_child(parent, &child) != 0)
+		return false;
+	while (dwarf_dieoffset(&child) <= offset && s->dies_left) {
+		s->dies_left--;
+		*ret = child;
+		found = true;
+		if (dwarf_siblingof(&child, &child) != 0)
+			break;
+	}
+	return found;
+}
+
+/* "space::Class::" of a declaration, from its unit downwards: dies do not know their parents. */
+static void add_scopes(struct search *s, Dwarf_Die *declaration, struct strbuf *b)
+{
+	Dwarf_Die scope, child;
+	Dwarf_Off offset = dwarf_dieoffset(declaration);
+	if (!dwarf_diecu(declaration, &scope, NULL, NULL))
+		return;
+	for (unsigned depth = 0; depth < MAX_BLOCK_DEPTH; depth++) {
+		if (!child_towards(s, &scope, offset, &child) || dwarf_dieoffset(&child) == offset)
+			return;
+		const char *name = dwarf_diename(&child);
+		int tag = dwarf_tag(&child);
+		if (name)
+			strbuf_addf(b, "%.*s::", MAX_SCOPE_NAME, name);
+		else if (tag == DW_TAG_namespace)
+			strbuf_add(b, "(anonymous namespace)::");
+		scope = child;
+	}
+}
+
+/* The linker's name, to be demangled; without one (local types, internal linkage), the source's
+ * name with its scopes. */
+static const char *name_of(struct search *s, struct strings *strings, Dwarf_Die *die)
 {
 	const char *name = string_attr(strings, die, DW_AT_linkage_name);
 	if (!name)
 		name = string_attr(strings, die, DW_AT_MIPS_linkage_name);
-	return name ? name : string_attr(strings, die, DW_AT_name);
+	if (!name)
+		name = string_attr(strings, die, DW_AT_name);
+	else
+		return name;
+	Dwarf_Die declaration = *die;
+	struct strbuf b = {0};
+	follow_to_declaration(&declaration);
+	add_scopes(s, &declaration, &b);
+	if (b.len && name) {
+		strbuf_add(&b, name);
+		name = intern_n(strings, b.s, b.len);
+	}
+	strbuf_free(&b);
+	return name;
 }
 
 static uint32_t number_attr(Dwarf_Die *die, unsigned name)
@@ -138,8 +205,8 @@ static size_t fill(struct search *s, struct strings *strings, const struct unit_
 	for (size_t i = s->n; i-- > 0;) {
 		Dwarf_Die *die = &s->inlined[i];
 		if (n + 1 < max) {
-			out[n] =
-			        (struct code_frame){.name = name_of(strings, die), .inlined = true};
+			out[n] = (struct code_frame){.name = name_of(s, strings, die),
+			                             .inlined = true};
 			if (has_row)
 				set_place(&out[n], strings, unit, &row);
 			n++;
@@ -149,7 +216,7 @@ static size_t fill(struct search *s, struct strings *strings, const struct unit_
 		                        number_attr(die, DW_AT_call_column)};
 		has_row = unit->lines && row.line;
 	}
-	out[n] = (struct code_frame){.name = func ? name_of(strings, func) : NULL};
+	out[n] = (struct code_frame){.name = func ? name_of(s, strings, func) : NULL};
 	if (has_row)
 		set_place(&out[n], strings, unit, &row);
 	return n + 1;
