@@ -93,7 +93,8 @@ static bool search_inlined(struct search *s, Dwarf_Die *die, unsigned depth)
 	return false;
 }
 
-#define MAX_SCOPE_NAME 1024
+#define MAX_SCOPE_NAME  1024
+#define MAX_SCOPE_LEVEL 4
 
 static const char *string_attr(struct strings *strings, Dwarf_Die *die, unsigned name)
 {
@@ -133,7 +134,7 @@ static bool child_towards(struct search *s, Dwarf_Die *parent, Dwarf_Off offset,
 }
 
 /* "space::Class::" of a declaration, from its unit downwards: dies do not know their parents. */
-static void add_scopes(struct search *s, Dwarf_Die *declaration, struct strbuf *b)
+static void add_scopes(struct search *s, Dwarf_Die *declaration, unsigned level, struct strbuf *b)
 {
 	Dwarf_Die scope, child;
 	Dwarf_Off offset = dwarf_dieoffset(declaration);
@@ -144,6 +145,14 @@ static void add_scopes(struct search *s, Dwarf_Die *declaration, struct strbuf *
 			return;
 		const char *name = dwarf_diename(&child);
 		int tag = dwarf_tag(&child);
+		/* The body of a function may stand outside its namespace. */
+		Dwarf_Die elsewhere = child;
+		if (tag == DW_TAG_subprogram && level < MAX_SCOPE_LEVEL)
+			follow_to_declaration(&elsewhere);
+		if (dwarf_dieoffset(&elsewhere) != dwarf_dieoffset(&child)) {
+			strbuf_clear(b);
+			add_scopes(s, &elsewhere, level + 1, b);
+		}
 		if (name)
 			strbuf_addf(b, "%.*s::", MAX_SCOPE_NAME, name);
 		else if (tag == DW_TAG_namespace)
@@ -166,7 +175,7 @@ static const char *name_of(struct search *s, struct strings *strings, Dwarf_Die 
 	Dwarf_Die declaration = *die;
 	struct strbuf b = {0};
 	follow_to_declaration(&declaration);
-	add_scopes(s, &declaration, &b);
+	add_scopes(s, &declaration, 0, &b);
 	if (b.len && name) {
 		strbuf_add(&b, name);
 		name = intern_n(strings, b.s, b.len);
