@@ -60,7 +60,7 @@ def run_pytest(args, totals):
     with tempfile.TemporaryDirectory() as tmp:
         out = pathlib.Path(tmp) / "junit.xml"
         env = dict(os.environ, CSAMPLE=str((ROOT / args.bin).resolve()), CSAMPLE_SAN="1" if args.san else "")
-        command = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider",
+        command = [sys.executable, "-m", "pytest", "-q", "-rfEs", "-p", "no:cacheprovider",
                    f"--junit-xml={out}", str(ROOT / "tests/e2e")]
         if args.k:
             command += ["-k", args.k]

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A 32-bit program without a C library: gcc -m32 -nostdlib. Says "ready" and works until SIGALRM. */
+/* A 32-bit program without a C library: gcc -m32 -nostdlib. Says "ready" and works until SIGALRM.
+ */
 static int call(int number, int a, int b, int c)
 {
 	int ret;
@@ -11,7 +12,7 @@ void _start(void);
 void _start(void)
 {
 	static const char text[] = "ready\n";
-	call(27, 120, 0, 0); /* alarm */
+	call(27, 120, 0, 0);      /* alarm */
 	call(4, 1, (int)text, 6); /* write */
 	for (;;)
 		__asm__ volatile("");

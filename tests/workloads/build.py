@@ -18,7 +18,8 @@ import tempfile
 HERE = pathlib.Path(__file__).resolve().parent
 OUT = HERE.parent.parent / "build/workloads"
 
-C = ["gcc", "-std=gnu17", "-O2", "-g", "-fomit-frame-pointer", "-Wall", "-Wextra", "-pthread"]
+C = ["gcc", "-std=gnu17", "-D_GNU_SOURCE", "-O2", "-g", "-fomit-frame-pointer", "-Wall",
+     "-Wextra", "-pthread"]
 CXX = ["g++", "-std=gnu++17", "-O2", "-g", "-fomit-frame-pointer", "-Wall", "-pthread"]
 COMPILERS = {".c": C, ".cpp": CXX, ".rs": ["rustc", "-O", "-g", "--edition=2021"],
              ".go": ["go", "build"]}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* crowd [THREADS [BUSY]]: 400 threads, of which 2 run and the others wait. Their names tell which. */
+/* crowd [THREADS [BUSY]]: 400 threads, of which 2 run and the others wait. Their names tell which.
+ */
 #include <pthread.h>
 
 #include "workload.h"

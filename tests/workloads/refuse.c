@@ -18,12 +18,13 @@ int main(int argc, char **argv)
 	if (argc < 3)
 		return 2;
 	code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-						 offsetof(struct seccomp_data, nr));
+	                                         offsetof(struct seccomp_data, nr));
 	for (char *p = argv[1]; *p && n < 60;) {
 		unsigned number = (unsigned)strtoul(p, &p, 10);
 		unsigned errnum = *p == '=' ? (unsigned)strtoul(p + 1, &p, 10) : EPERM;
 		code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1);
-		code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | errnum);
+		code[n++] =
+		        (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | errnum);
 		p += *p == ',';
 	}
 	code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);

@@ -44,7 +44,8 @@ NOINLINE static void work(uint64_t until, double used[N_PARTS])
 	while (!stop && now_ns(CLOCK_MONOTONIC) < until) {
 		size_t next = 0;
 		for (size_t i = 1; i < N_PARTS; i++)
-			if (parts[i].share * total - used[i] > parts[next].share * total - used[next])
+			if (parts[i].share * total - used[i] >
+			    parts[next].share * total - used[next])
 				next = i;
 		parts[next].run();
 		uint64_t after = now_ns(CLOCK_THREAD_CPUTIME_ID);

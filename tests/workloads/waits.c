@@ -46,7 +46,11 @@ NOINLINE static void running(void)
 static const struct kind {
 	const char *name;
 	void (*run)(void);
-} kinds[] = {{"reader", in_read}, {"sleeper", in_sleep}, {"poller", in_poll}, {"locker", in_lock}, {"runner", running}};
+} kinds[] = {{"reader", in_read},
+             {"sleeper", in_sleep},
+             {"poller", in_poll},
+             {"locker", in_lock},
+             {"runner", running}};
 
 static void *thread(void *arg)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What all workloads share: they say "ready" once they do what they are for, and end by themselves. */
+/* What all workloads share: they say "ready" once they do what they are for, and end by themselves.
+ */
 #ifndef WORKLOAD_H
 #define WORKLOAD_H
 

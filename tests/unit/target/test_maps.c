@@ -42,8 +42,8 @@ static void finds_by_address(void **state)
 	(void)state;
 	struct strings *strings = strings_create();
 	struct maps maps;
-	parse("1000-2000 r-xp 0 0:0 0 a\n3000-4000 r-xp 0 0:0 0 b\n4000-5000 r-xp 0 0:0 0 c\n", strings,
-	      &maps);
+	parse("1000-2000 r-xp 0 0:0 0 a\n3000-4000 r-xp 0 0:0 0 b\n4000-5000 r-xp 0 0:0 0 c\n",
+	      strings, &maps);
 	assert_null(maps_find(&maps, 0xfff));
 	assert_string_equal(maps_find(&maps, 0x1000)->name, "a");
 	assert_string_equal(maps_find(&maps, 0x1fff)->name, "a");
@@ -61,7 +61,8 @@ static void skips_what_does_not_parse(void **state)
 	struct strings *strings = strings_create();
 	struct maps maps;
 	parse("\n-\nzz\n1000-2000\n1000-2000 rw\n2000-1000 r-xp 0 0:0 0 backwards\n"
-	      "1000-3000 r-xp 0 0:0 0 good\n2000-4000 r-xp 0 0:0 0 overlaps\n5000-6000 r-xp 0 0:0 7",
+	      "1000-3000 r-xp 0 0:0 0 good\n2000-4000 r-xp 0 0:0 0 overlaps\n5000-6000 r-xp 0 0:0 "
+	      "7",
 	      strings, &maps);
 	assert_int_equal(maps.n, 2);
 	assert_string_equal(maps.items[0].name, "good");
@@ -73,9 +74,9 @@ static void skips_what_does_not_parse(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(reads_the_fields_of_a_line),
-		cmocka_unit_test(finds_by_address),
-		cmocka_unit_test(skips_what_does_not_parse),
+	        cmocka_unit_test(reads_the_fields_of_a_line),
+	        cmocka_unit_test(finds_by_address),
+	        cmocka_unit_test(skips_what_does_not_parse),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
