@@ -4,6 +4,7 @@
 #ifndef CSAMPLE_CAPTURE_H
 #define CSAMPLE_CAPTURE_H
 
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -87,6 +88,9 @@ struct capture {
 	unsigned n_pending;
 };
 void capture_init(struct capture *c, pid_t pid, int mem_fd);
+/* Does nothing but interrupt the system call a sampler sleeps in. Has a handler after
+ * capture_prepare_stop(). */
+#define CAPTURE_SIGNAL (SIGRTMIN + 1)
 /* To be called on the thread that will use c: arms what stop needs. */
 struct err *capture_prepare_stop(struct capture *c);
 void capture_deinit(struct capture *c);

@@ -17,7 +17,6 @@
 #include "copy.h"
 
 #define STOP_TIMEOUT_NS 20000000L
-#define STOP_SIGNAL     (SIGRTMIN + 1)
 
 static void interrupt_waitpid(int sig)
 {
@@ -33,12 +32,12 @@ struct err *capture_prepare_stop(struct capture *c)
 {
 	struct sigaction sa = {.sa_handler = interrupt_waitpid};
 	sigemptyset(&sa.sa_mask);
-	sigaction(STOP_SIGNAL, &sa, NULL);
+	sigaction(CAPTURE_SIGNAL, &sa, NULL);
 	sigset_t set;
 	sigemptyset(&set);
-	sigaddset(&set, STOP_SIGNAL);
+	sigaddset(&set, CAPTURE_SIGNAL);
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-	struct sigevent ev = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = STOP_SIGNAL};
+	struct sigevent ev = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = CAPTURE_SIGNAL};
 	ev._sigev_un._tid = (pid_t)syscall(SYS_gettid);
 	if (timer_create(CLOCK_MONOTONIC, &ev, &c->stop_timer))
 		return err_errno(errno, "create a timer");

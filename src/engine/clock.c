@@ -93,7 +93,7 @@ void *sampler_timer_main(void *arg)
 		err_free(err);
 		s->capture.has_stop_timer = false;
 	}
-	atomic_store(&s->state, 1);
+	atomic_store(&s->state, SAMPLER_RUNNING);
 	struct timer timer;
 	timer_start(&timer, sh->period_ns, true);
 	unsigned missed;
@@ -113,6 +113,6 @@ void *sampler_timer_main(void *arg)
 		threads_leave(sh->threads, s->reader);
 	}
 	capture_deinit(&s->capture);
-	atomic_store(&s->state, 2);
+	atomic_store(&s->state, SAMPLER_ENDED);
 	return NULL;
 }

@@ -230,21 +230,24 @@ static uint64_t rusage_ns(const struct rusage *r)
 	       ((uint64_t)r->ru_utime.tv_usec + (uint64_t)r->ru_stime.tv_usec) * 1000ULL;
 }
 
+void engine_add_counts(const struct engine *e, const struct sampler *s, struct stats *stats,
+                       uint64_t *ticks)
+{
+	if (!e->shared.wall || s->kind == SAMPLER_TIMER)
+		*ticks += atomic_load(&s->counts.ticks);
+	for (unsigned k = 0; k < LOSSES; k++)
+		stats->lost[k] += atomic_load(&s->counts.lost[k]);
+	histogram_merge(&stats->pause, &s->pause);
+}
+
 void engine_get_stats(struct engine *e, struct stats *ret)
 {
 	struct rusage self;
-	uint64_t ticks = 0;
+	uint64_t ticks = e->retired_ticks;
 	*ret = e->stats;
-	for (size_t i = 0; i < e->n_samplers; i++) {
-		const struct sampler *s = e->samplers[i];
-		if (!s)
-			continue;
-		if (!e->shared.wall || s->kind == SAMPLER_TIMER)
-			ticks += atomic_load(&s->counts.ticks);
-		for (unsigned k = 0; k < LOSSES; k++)
-			ret->lost[k] += atomic_load(&s->counts.lost[k]);
-		histogram_merge(&ret->pause, &s->pause);
-	}
+	for (size_t i = 0; i < e->n_samplers; i++)
+		if (e->samplers[i])
+			engine_add_counts(e, e->samplers[i], ret, &ticks);
 	uint64_t end = e->stop_ns ? e->stop_ns : now_ns();
 	ret->duration_ns = end - e->start_ns;
 	ret->target_cpu_ns =

@@ -36,11 +36,21 @@ struct engine {
 	uint64_t start_ns, stop_ns, start_cpu_ns, last_cpu_ns;
 	struct rusage self_start;
 	struct stats stats;
+	uint64_t retired_ticks; /* of samplers that have ended */
 };
 
+#define MAX_CPUS 1024
+
 /* setup.c */
+/* Online CPUs, at most max; returns how many. */
+size_t engine_online_cpus(int *cpus, size_t max);
 /* Rings and samplers of all online CPUs that have none yet; not started. */
 struct err *engine_cover_cpus(struct engine *e);
+
+/* engine.c */
+/* Adds what a sampler counted to stats, and its ticks if they tell the rate. */
+void engine_add_counts(const struct engine *e, const struct sampler *s, struct stats *stats,
+                       uint64_t *ticks);
 
 /* watch.c */
 /* Threads as /proc lists them now. born: those not known were created while we watch. */

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -189,7 +190,7 @@ void *sampler_perf_main(void *arg)
 		s->capture.has_stop_timer = false;
 	}
 	witness_open(&s->witness, s->cpu);
-	atomic_store(&s->state, 1);
+	atomic_store(&s->state, SAMPLER_RUNNING);
 	struct pollfd fds[] = {{.fd = perf_ring_fd(s->ring), .events = POLLIN},
 	                       {.fd = sh->stop_fd, .events = POLLIN}};
 	struct tick tick;
@@ -200,7 +201,7 @@ void *sampler_perf_main(void *arg)
 		}
 		witness_before_sleep(&s->witness);
 		poll(fds, 2, s->capture.n_pending ? 2 : -1);
-		if (fds[1].revents)
+		if (fds[1].revents || atomic_load_explicit(&s->retire, memory_order_relaxed))
 			break;
 		if (s->capture.n_pending)
 			capture_release_pending(&s->capture);
@@ -226,7 +227,7 @@ void *sampler_perf_main(void *arg)
 	}
 	capture_deinit(&s->capture);
 	witness_close(&s->witness);
-	atomic_store(&s->state, 2);
+	atomic_store(&s->state, SAMPLER_ENDED);
 	return NULL;
 }
 
@@ -247,7 +248,7 @@ struct err *sampler_start(struct sampler *s)
 	if (errnum)
 		return err_errno(errnum, "start a sampler thread");
 	s->started = true;
-	while (!atomic_load(&s->state))
+	while (atomic_load(&s->state) == SAMPLER_STARTING)
 		sched_yield();
 	return NULL;
 }
@@ -256,7 +257,7 @@ bool sampler_join(struct sampler *s)
 {
 	if (!s->started)
 		return true;
-	for (int ms = 0; atomic_load(&s->state) != 2; ms++) {
+	for (int ms = 0; atomic_load(&s->state) != SAMPLER_ENDED; ms++) {
 		/* Something of higher priority may keep its CPU: let it end on another. */
 		if (ms == 200 && s->tid) {
 			cpu_set_t set;
@@ -270,4 +271,19 @@ bool sampler_join(struct sampler *s)
 	pthread_join(s->thread, NULL);
 	s->started = false;
 	return true;
+}
+
+void sampler_retire(struct sampler *s)
+{
+	atomic_store(&s->retire, true);
+	pthread_kill(s->thread, CAPTURE_SIGNAL); /* ends its poll */
+}
+
+void sampler_free(struct sampler *s)
+{
+	if (!s)
+		return;
+	perf_ring_close(s->ring);
+	queue_destroy(s->queue);
+	free(s);
 }

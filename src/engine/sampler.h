@@ -35,6 +35,8 @@ enum sampler_kind {
 	SAMPLER_TIMER /* one, looks at all threads in turn */
 };
 
+enum sampler_state { SAMPLER_STARTING, SAMPLER_RUNNING, SAMPLER_ENDED };
+
 /* Written by the sampler, read by the worker at any time: each is a single word. */
 struct sampler_counts {
 	_Atomic uint64_t ticks;
@@ -57,7 +59,8 @@ struct sampler {
 	pthread_t thread;
 	pid_t tid;
 	bool started;
-	_Atomic int state; /* 0 starting, 1 running, 2 ended */
+	_Atomic enum sampler_state state;
+	_Atomic bool retire; /* its CPU is offline */
 	uint64_t random;
 	uint64_t holding_since_ns; /* a thread is off its CPU because of us; 0: none */
 };
@@ -67,6 +70,9 @@ struct err *sampler_start(struct sampler *s);
 /* After stop_fd was made readable: waits for its end, moving it to another CPU if it starves. False
  * when it has not ended after seconds: nothing it uses may then be freed. */
 bool sampler_join(struct sampler *s);
+/* Asks it alone to end. To be repeated until it has. */
+void sampler_retire(struct sampler *s);
+void sampler_free(struct sampler *s); /* not running; NULL is allowed */
 /* May threads of ours run at this real-time priority? Tries. */
 bool sampler_may_be_real_time(int priority);
 

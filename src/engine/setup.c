@@ -33,7 +33,7 @@ static void add_note(struct engine *e, const char *note)
 }
 
 /* Online CPUs, from the kernel's list such as "0-3,6"; the kernel wrote it, within bounds. */
-static size_t online_cpus(int *cpus, size_t max)
+size_t engine_online_cpus(int *cpus, size_t max)
 {
 	char text[4096] = "";
 	FILE *f = fopen("/sys/devices/system/cpu/online", "re");
@@ -105,15 +105,6 @@ static struct sampler *new_sampler(struct engine *e, enum sampler_kind kind, int
 	return NULL;
 }
 
-static void free_sampler(struct sampler *s)
-{
-	if (!s)
-		return;
-	perf_ring_close(s->ring);
-	queue_destroy(s->queue);
-	free(s);
-}
-
 /* Per-thread events: those of /proc, listed until a pass adds none; ended ones are skipped. Threads
  * created by opened ones are covered; opened twice they only tick twice. */
 static struct err *add_all_threads(struct engine *e, struct perf_ring *ring)
@@ -142,8 +133,8 @@ static struct err *add_all_threads(struct engine *e, struct perf_ring *ring)
 
 struct err *engine_cover_cpus(struct engine *e)
 {
-	int cpus[1024];
-	size_t n = online_cpus(cpus, ARRAY_SIZE(cpus));
+	int cpus[MAX_CPUS];
+	size_t n = engine_online_cpus(cpus, MAX_CPUS);
 	for (size_t i = 0; i < n; i++) {
 		size_t cpu = (size_t)cpus[i];
 		if (cpu >= e->n_samplers - 1 || e->samplers[cpu])
@@ -158,7 +149,7 @@ struct err *engine_cover_cpus(struct engine *e)
 		if (!err && e->perf_access.scope == PERF_PER_THREAD)
 			err = add_all_threads(e, s->ring);
 		if (err) {
-			free_sampler(s);
+			sampler_free(s);
 			return err;
 		}
 		e->samplers[cpu] = s;
@@ -169,7 +160,7 @@ struct err *engine_cover_cpus(struct engine *e)
 static void drop_samplers(struct engine *e)
 {
 	for (size_t i = 0; i < e->n_samplers; i++) {
-		free_sampler(e->samplers[i]);
+		sampler_free(e->samplers[i]);
 		e->samplers[i] = NULL;
 	}
 }
@@ -205,8 +196,8 @@ static struct err *open_perf(struct engine *e)
 		         "no permission to sample kernel time: its CPU time is shown on the user "
 		         "frames around it; see csample doctor");
 	if (e->perf_access.scope == PERF_CPU_WIDE) {
-		int cpus[1024];
-		err = sideband_open(cpus, online_cpus(cpus, ARRAY_SIZE(cpus)), &e->sideband);
+		int cpus[MAX_CPUS];
+		err = sideband_open(cpus, engine_online_cpus(cpus, MAX_CPUS), &e->sideband);
 		if (err) {
 			log_debug(LOG_TRIGGER, "no side-band: %s", err->msg);
 			err_free(err);

@@ -140,6 +140,71 @@ static void look_for_exec(struct engine *e)
 		e->exec_ns = now_ns();
 }
 
+/* The event of a CPU that went offline stays dead when it comes back: its sampler ends, and a new
+ * one is made then. */
+static void retire_offline(struct engine *e, const int *cpus, size_t n)
+{
+	for (size_t cpu = 0; cpu + 1 < e->n_samplers; cpu++) {
+		struct sampler *s = e->samplers[cpu];
+		bool online = false;
+		for (size_t i = 0; i < n; i++)
+			online |= (size_t)cpus[i] == cpu;
+		if (!s || !s->started || (online && !atomic_load(&s->retire)))
+			continue;
+		if (atomic_load(&s->state) != SAMPLER_ENDED) {
+			sampler_retire(s); /* again, in case it was not asleep yet */
+		} else if (!queue_peek(s->queue)) {
+			sampler_join(s);
+			engine_add_counts(e, s, &e->stats, &e->retired_ticks);
+			sampler_free(s);
+			e->samplers[cpu] = NULL;
+		}
+	}
+}
+
+/* CPUs come and go. */
+static void follow_cpus(struct engine *e)
+{
+	int cpus[MAX_CPUS];
+	size_t n = engine_online_cpus(cpus, MAX_CPUS);
+	retire_offline(e, cpus, n);
+	struct err *err = engine_cover_cpus(e);
+	bool fresh = false;
+	for (size_t i = 0; i + 1 < e->n_samplers && !err; i++) {
+		struct sampler *s = e->samplers[i];
+		if (!s || s->started)
+			continue;
+		fresh = true;
+		err = sampler_start(s);
+		if (!err)
+			err = perf_ring_enable(s->ring);
+	}
+	if (fresh && e->sideband) {
+		sideband_close(e->sideband);
+		e->sideband = NULL;
+		struct err *side_err = sideband_open(cpus, n, &e->sideband);
+		err_free(side_err); /* then threads are looked for more often */
+		e->maps_dirty = true;
+	}
+	if (err)
+		log_debug(LOG_TRIGGER, "%s", err->msg);
+	err_free(err);
+}
+
+static void tell_of_tracer(struct engine *e)
+{
+	uint64_t traced = 0;
+	for (size_t i = 0; i < e->n_samplers; i++)
+		if (e->samplers[i])
+			traced += atomic_load(&e->samplers[i]->counts.lost[LOSS_TRACED]);
+	if (!traced || e->traced_told)
+		return;
+	log_warn("another tracer (gdb, strace, ...) holds threads of process %d: they can only be "
+	         "sampled without stopping them, which needs more privileges; see csample doctor",
+	         (int)e->target->pid);
+	e->traced_told = true;
+}
+
 void engine_look_around(struct engine *e)
 {
 	uint64_t now = now_ns();
@@ -149,34 +214,7 @@ void engine_look_around(struct engine *e)
 	engine_rescan_threads(e, true);
 	if (!e->sideband)
 		look_for_exec(e);
-	if (e->has_perf && e->perf_access.scope == PERF_CPU_WIDE) {
-		/* A CPU may have come online. */
-		struct err *err = engine_cover_cpus(e);
-		for (size_t i = 0; i + 1 < e->n_samplers && !err; i++) {
-			struct sampler *s = e->samplers[i];
-			if (!s || s->started)
-				continue;
-			err = sampler_start(s);
-			if (!err)
-				err = perf_ring_enable(s->ring);
-		}
-		if (err)
-			log_debug(LOG_TRIGGER, "%s", err->msg);
-		err_free(err);
-	}
-	if (!e->traced_told) {
-		uint64_t traced = 0;
-		for (size_t i = 0; i < e->n_samplers; i++)
-			traced += e->samplers[i]
-			                  ? atomic_load(&e->samplers[i]->counts.lost[LOSS_TRACED])
-			                  : 0;
-		if (traced)
-			log_warn("another tracer (gdb, strace, ...) holds threads of process %d: "
-			         "they can only "
-			         "be sampled without stopping them, which needs more privileges; "
-			         "see csample "
-			         "doctor",
-			         (int)e->target->pid);
-		e->traced_told = traced > 0;
-	}
+	if (e->has_perf && e->perf_access.scope == PERF_CPU_WIDE)
+		follow_cpus(e);
+	tell_of_tracer(e);
 }
