@@ -39,6 +39,8 @@ struct sink {
 static void take(const char *text, size_t len, void *arg)
 {
 	struct sink *sink = arg;
+	if (!len)
+		return;
 	if (sink->text.len + len > MAX_DEMANGLED)
 		longjmp(sink->full, 1);
 	strbuf_addn(&sink->text, text, len);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <csample/hash.h>
 #include <csample/mem.h>
 #include <csample/symbols.h>
 
@@ -14,10 +15,15 @@
 #define MAX_INLINED     (SYMBOLS_MAX_INLINED - 1)
 #define MAX_BLOCK_DEPTH 256
 #define MAX_DIES        1000000 /* looked at for one address */
+#define MAX_REFERENCES  16
+#define MAX_SCOPES      64
+#define MAX_NESTING     4
+#define MAX_COMPOSED    20000
 #define MAX_STRING      65536
 
 struct dwarf_info {
 	struct dwarf_index index;
+	struct map64 composed; /* address of a DIE to its name */
 };
 
 struct dwarf_info *dwarf_info_create(const struct elf_file *f, const struct elf_file *alt,
@@ -42,6 +48,7 @@ void dwarf_info_destroy(struct dwarf_info *d)
 	if (!d)
 		return;
 	dwarf_index_deinit(&d->index);
+	map64_free(&d->composed);
 	free(d);
 }
 
@@ -93,9 +100,6 @@ static bool search_inlined(struct search *s, Dwarf_Die *die, unsigned depth)
 	return false;
 }
 
-#define MAX_SCOPE_NAME  1024
-#define MAX_SCOPE_LEVEL 4
-
 static const char *string_attr(struct strings *strings, Dwarf_Die *die, unsigned name)
 {
 	Dwarf_Attribute attr;
@@ -103,84 +107,112 @@ static const char *string_attr(struct strings *strings, Dwarf_Die *die, unsigned
 	return s && *s ? intern_n(strings, s, strnlen(s, MAX_STRING)) : NULL;
 }
 
-/* The die that declares what die is an instance of: inlined call, abstract function, declaration in
- * its class or namespace. */
-static void follow_to_declaration(Dwarf_Die *die)
+static const char *plain_name(struct strings *strings, Dwarf_Die *die)
 {
-	static const unsigned links[] = {DW_AT_abstract_origin, DW_AT_specification};
-	for (unsigned i = 0; i < 2 * ARRAY_SIZE(links); i++) {
-		Dwarf_Attribute attr;
-		Dwarf_Die next;
-		if (dwarf_formref_die(dwarf_attr(die, links[i % ARRAY_SIZE(links)], &attr), &next))
-			*die = next;
-	}
+	const char *name = string_attr(strings, die, DW_AT_name);
+	if (name)
+		return name;
+	return dwarf_tag(die) == DW_TAG_namespace ? "(anonymous namespace)" : NULL;
 }
 
-/* The last child of parent that begins at or before offset: the one that is it, or holds it. */
-static bool child_towards(struct search *s, Dwarf_Die *parent, Dwarf_Off offset, Dwarf_Die *ret)
+/* The DIE that was declared, where its scope is: behind abstract origins and specifications. */
+static Dwarf_Die declaration_of(Dwarf_Die *die)
 {
-	Dwarf_Die child;
-	bool found = false;
-	if (dwarf_child(parent, &child) != 0)
-		return false;
-	while (dwarf_dieoffset(&child) <= offset && s->dies_left) {
-		s->dies_left--;
-		*ret = child;
-		found = true;
-		if (dwarf_siblingof(&child, &child) != 0)
+	Dwarf_Die here = *die, next;
+	Dwarf_Attribute attr;
+	for (int i = 0; i < MAX_REFERENCES; i++) {
+		if (!dwarf_attr(&here, DW_AT_abstract_origin, &attr) &&
+		    !dwarf_attr(&here, DW_AT_specification, &attr))
 			break;
+		if (!dwarf_formref_die(&attr, &next))
+			break;
+		here = next;
 	}
-	return found;
+	return here;
 }
 
-/* "space::Class::" of a declaration, from its unit downwards: dies do not know their parents. */
-static void add_scopes(struct search *s, Dwarf_Die *declaration, unsigned level, struct strbuf *b)
+static void add_scope(struct strings *strings, Dwarf_Die *scope, struct strbuf *ret)
 {
-	Dwarf_Die scope, child;
-	Dwarf_Off offset = dwarf_dieoffset(declaration);
-	if (!dwarf_diecu(declaration, &scope, NULL, NULL))
-		return;
-	for (unsigned depth = 0; depth < MAX_BLOCK_DEPTH; depth++) {
-		if (!child_towards(s, &scope, offset, &child) || dwarf_dieoffset(&child) == offset)
-			return;
-		const char *name = dwarf_diename(&child);
-		int tag = dwarf_tag(&child);
-		/* The body of a function may stand outside its namespace. */
-		Dwarf_Die elsewhere = child;
-		if (tag == DW_TAG_subprogram && level < MAX_SCOPE_LEVEL)
-			follow_to_declaration(&elsewhere);
-		if (dwarf_dieoffset(&elsewhere) != dwarf_dieoffset(&child)) {
-			strbuf_clear(b);
-			add_scopes(s, &elsewhere, level + 1, b);
-		}
+	const char *name = plain_name(strings, scope);
+	switch (dwarf_tag(scope)) {
+	case DW_TAG_class_type:
+	case DW_TAG_structure_type:
+		strbuf_addf(ret, "%s::", name ? name : "{lambda}"); /* what else has no name */
+		break;
+	case DW_TAG_lexical_block:
+		break;
+	default:
 		if (name)
-			strbuf_addf(b, "%.*s::", MAX_SCOPE_NAME, name);
-		else if (tag == DW_TAG_namespace)
-			strbuf_add(b, "(anonymous namespace)::");
-		scope = child;
+			strbuf_addf(ret, "%s::", name);
 	}
 }
 
-/* The linker's name, to be demangled; without one (local types, internal linkage), the source's
- * name with its scopes. */
-static const char *name_of(struct search *s, struct strings *strings, Dwarf_Die *die)
+/* Names of the namespaces, types and functions around die, outermost first. DIEs know their parents
+ * only by lying between them and their next siblings: hence from the unit down. */
+static void add_scopes(struct strings *strings, Dwarf_Die *die, struct strbuf *ret, int nesting)
+{
+	Dwarf_Die here, child, next;
+	if (!dwarf_diecu(die, &here, NULL, NULL))
+		return;
+	for (int depth = 0; depth < MAX_SCOPES && dwarf_child(&here, &child) == 0; depth++) {
+		int r;
+		while ((r = dwarf_siblingof(&child, &next)) == 0 &&
+		       (char *)next.addr <= (char *)die->addr)
+			child = next;
+		if (r < 0 || child.addr == die->addr)
+			return;
+		/* A function's body may be in the unit, its declaration in a namespace. */
+		Dwarf_Die declared = declaration_of(&child);
+		if (declared.addr != child.addr && nesting < MAX_NESTING) {
+			strbuf_clear(ret);
+			add_scopes(strings, &declared, ret, nesting + 1);
+		}
+		add_scope(strings, &child, ret);
+		here = child;
+	}
+}
+
+static bool has_scopes(Dwarf_Die *die)
+{
+	Dwarf_Die unit;
+	switch (dwarf_diecu(die, &unit, NULL, NULL) ? dwarf_srclang(&unit) : -1) {
+	case -1:
+	case DW_LANG_C:
+	case DW_LANG_C89:
+	case DW_LANG_C99:
+	case DW_LANG_C11:
+	case 0x2c: /* DW_LANG_C17, which older headers lack */
+	case DW_LANG_Mips_Assembler:
+		return false;
+	default:
+		return true;
+	}
+}
+
+/* As the linker knows it; else composed, since "get" alone says little, and compilers leave the
+ * linkage name out where no other file can refer to it. */
+static const char *name_of(struct dwarf_info *d, struct strings *strings, Dwarf_Die *die)
 {
 	const char *name = string_attr(strings, die, DW_AT_linkage_name);
 	if (!name)
 		name = string_attr(strings, die, DW_AT_MIPS_linkage_name);
-	if (!name)
-		name = string_attr(strings, die, DW_AT_name);
-	else
+	if (name)
 		return name;
-	Dwarf_Die declaration = *die;
-	struct strbuf b = {0};
-	follow_to_declaration(&declaration);
-	add_scopes(s, &declaration, 0, &b);
-	if (b.len && name) {
-		strbuf_add(&b, name);
-		name = intern_n(strings, b.s, b.len);
-	}
-	strbuf_free(&b);
+	Dwarf_Die declared = declaration_of(die);
+	name = plain_name(strings, die);
+	if (!name || !has_scopes(&declared))
+		return name;
+	if (d->composed.n > MAX_COMPOSED)
+		map64_clear(&d->composed);
+	uint64_t *known = map64_put(&d->composed, (uintptr_t)declared.addr);
+	if (*known)
+		return (const char *)(uintptr_t)*known;
+	struct strbuf text = {0};
+	add_scopes(strings, &declared, &text, 0);
+	strbuf_add(&text, name);
+	name = intern_n(strings, text.s, text.len < MAX_STRING ? text.len : MAX_STRING);
+	strbuf_free(&text);
+	*known = (uintptr_t)name;
 	return name;
 }
 
@@ -205,8 +237,9 @@ static void set_place(struct code_frame *f, struct strings *strings, const struc
 }
 
 /* Innermost first: each inlined call says where in its caller it stands. */
-static size_t fill(struct search *s, struct strings *strings, const struct unit_data *unit,
-                   Dwarf_Die *func, struct code_frame *out, size_t max)
+static size_t fill(struct dwarf_info *d, struct search *s, struct strings *strings,
+                   const struct unit_data *unit, Dwarf_Die *func, struct code_frame *out,
+                   size_t max)
 {
 	struct line_row row;
 	bool has_row = unit->lines && line_table_find(unit->lines, s->addr, &row);
@@ -214,7 +247,7 @@ static size_t fill(struct search *s, struct strings *strings, const struct unit_
 	for (size_t i = s->n; i-- > 0;) {
 		Dwarf_Die *die = &s->inlined[i];
 		if (n + 1 < max) {
-			out[n] = (struct code_frame){.name = name_of(s, strings, die),
+			out[n] = (struct code_frame){.name = name_of(d, strings, die),
 			                             .inlined = true};
 			if (has_row)
 				set_place(&out[n], strings, unit, &row);
@@ -225,7 +258,7 @@ static size_t fill(struct search *s, struct strings *strings, const struct unit_
 		                        number_attr(die, DW_AT_call_column)};
 		has_row = unit->lines && row.line;
 	}
-	out[n] = (struct code_frame){.name = func ? name_of(s, strings, func) : NULL};
+	out[n] = (struct code_frame){.name = func ? name_of(d, strings, func) : NULL};
 	if (has_row)
 		set_place(&out[n], strings, unit, &row);
 	return n + 1;
@@ -242,5 +275,5 @@ size_t dwarf_info_find(struct dwarf_info *d, struct strings *strings, uint64_t a
 	bool has_func = dwarf_index_function(&d->index, unit, addr, &func);
 	if (has_func)
 		search_inlined(&s, &func, 0);
-	return fill(&s, strings, unit, has_func ? &func : NULL, out, max);
+	return fill(d, &s, strings, unit, has_func ? &func : NULL, out, max);
 }

@@ -8,7 +8,7 @@
 #include <csample/mem.h>
 #include <csample/vec.h>
 
-#define ROWS_PER_MARK 512
+#define ROWS_PER_MARK 128
 #define MAX_LOOKBACK  8
 #define MAX_FORMATS   16
 #define MAX_NAME      4096
@@ -224,7 +224,7 @@ struct line_table *line_table_create(const struct line_sections *sections, uint6
                                      uint64_t min_addr)
 {
 	struct bytes b = sections->line;
-	if (!bytes_take(&b, offset))
+	if (!b.p || !bytes_take(&b, offset))
 		return NULL;
 	struct line_table *t = mem_zalloc(sizeof(*t));
 	t->sections = *sections;
@@ -305,7 +305,7 @@ static bool read_formats(struct bytes *b, struct formats *ret)
 
 static struct bytes at_offset(struct bytes section, uint64_t offset)
 {
-	return bytes_take(&section, offset) ? section : (struct bytes){0};
+	return section.p && bytes_take(&section, offset) ? section : (struct bytes){0};
 }
 
 /* One value of a DWARF 5 entry: into *number or *string, as the form is; false: not a known form.

@@ -49,7 +49,7 @@ struct go_func {
 
 static struct bytes from(struct bytes b, uint64_t offset)
 {
-	return bytes_take(&b, offset) ? b : (struct bytes){.bad = true};
+	return b.p && bytes_take(&b, offset) ? b : (struct bytes){.bad = true};
 }
 
 static bool is_table(struct bytes b, const struct go_layout **layout_ret, uint8_t *min_lc_ret)
