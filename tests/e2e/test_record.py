@@ -130,6 +130,16 @@ def test_pprof_agrees_with_the_count_and_the_cpu_time(workload, csample, tmp_pat
     assert re.search(r"Duration: 2", raw) and "Time: " in raw
 
 
+def test_threads_are_labels_in_pprof(workload, csample, tmp_path):
+    out = tmp_path / "p.pb.gz"
+    pid = workload("crowd", 20, 2).pid
+    assert csample("record", "-p", pid, "-d", "1s", "-o", out, "-t").status == 0
+    tags = pprof(out, "-tags")
+    assert re.search(r"thread: Total", tags) and "busy" in tags and re.search(r"tid: Total", tags), tags
+    assert csample("record", "-p", pid, "-d", "1s", "-o", out).status == 0
+    assert "busy" not in pprof(out, "-tags")
+
+
 def test_svg_is_xml_and_names_functions(workload, csample, tmp_path):
     out = tmp_path / "a.svg"
     result = csample("record", "-p", workload("split").pid, "-d", "1s", "-o", out)
@@ -223,7 +233,7 @@ def test_inlined_functions_are_frames_and_marked(record, workload):
 # Which targets
 
 
-@pytest.mark.parametrize("variant", ["static", "split", "musl", "muslstatic", "nopie", "clang", "fp", "O0", "nodebug"])
+@pytest.mark.parametrize("variant", ["static", "split", "minidebug", "musl", "muslstatic", "nopie", "clang", "fp", "O0", "nodebug"])
 def test_however_it_was_built(variant, record, workload):
     target = workload("split", variant=variant)
     stacks, stats, result = record(target.pid, "-d", "1s", "-r", 300, "-F")
@@ -238,6 +248,66 @@ def test_stripped_code_is_named_by_its_module(record, workload):
     leaves = [stack[-1] for stack in stacks]
     assert any(re.fullmatch(r"split\+0x[0-9a-f]+", frame) for frame in leaves), leaves
     assert not any(re.fullmatch(r"(0x)?[0-9a-f]{6,}", f) for s in stacks for f in s), "an address without a module"
+
+
+def build_id(path):
+    """From the note of an ELF file, as lower-case hex."""
+    notes = subprocess.run(["readelf", "-n", path], stdout=subprocess.PIPE, text=True).stdout
+    return re.search(r"Build ID: ([0-9a-f]+)", notes)[1]
+
+
+@root_only
+def test_debug_file_by_build_id_in_the_targets_root(record, start, tmp_path):
+    if not shutil.which("readelf"):
+        pytest.skip("readelf is not installed")
+    program = built("split", "buildid")
+    name = build_id(program)
+    _, pid = namespaced(start, 'mkdir -p /usr/lib/debug; mount -t tmpfs none /usr/lib/debug; '
+                        'mkdir -p "/usr/lib/debug/.build-id/$2"; '
+                        'cp "$1/build-id.debug" "/usr/lib/debug/.build-id/$2/$3.debug"; exec "$1/split"',
+                        program.parent, name[:2], name[2:])
+    stacks, _, _ = record(pid, "-d", "1s", "-r", 200, "--full-filenames")
+    names = functions_of(stacks)
+    assert {"seventy", "rounds", "work", "main"} <= names, names
+
+
+def test_code_made_at_run_time(record, workload, request):
+    target = workload("jit")
+    request.addfinalizer(lambda: os.unlink(f"/tmp/perf-{target.pid}.map"))
+    stacks, stats, _ = record(target.pid, "-d", "1s", "-r", 300, "-F")
+    assert share_of(stacks, "jitted loop", leaf=True) > 0.95, stacks
+    assert share_of(stacks, "main") > 0.95 and stats["rooted"] > 0.95
+
+
+@root_only
+def test_code_made_at_run_time_in_a_container(record, start):
+    _, pid = namespaced(start, 'mount -t tmpfs none /tmp; exec "$1"', built("jit"))
+    stacks, _, _ = record(pid, "-d", "1s", "-r", 300, "-F")
+    assert share_of(stacks, "jitted loop") > 0.95, stacks
+
+
+def test_signal_handlers_stand_on_what_they_interrupted(record, workload):
+    stacks, stats, _ = record(workload("handler").pid, "-d", "1s", "-r", 300, "-F")
+    assert share_of(stacks, "handler_work") > 0.9, stacks
+    for stack, count in stacks.items():
+        names = [frame_name(f) for f in stack]
+        if "handler_work" in names and count > 3:
+            assert names.index("main") < names.index("send_signals") < names.index("handler_work"), stack
+    assert stats["rooted"] > 0.95
+
+
+def test_a_stack_on_another_stack_is_whole_or_marked(record, workload):
+    stacks, _, _ = record(workload("handler", "alternate").pid, "-d", "1s", "-r", 300, "-F")
+    assert share_of(stacks, "handler_work") > 0.9, stacks
+    assert all("main" in map(frame_name, s) or s[0].startswith("[") for s in stacks), stacks
+
+
+def test_the_vdso_has_names(record, workload):
+    stacks, stats, _ = record(workload("clocks").pid, "-d", "1s", "-r", 300, "-F")
+    assert share_of(stacks, "ask_for_the_time") > 0.95
+    assert any("clock_gettime" in frame_name(s[-1]) for s in stacks), stacks
+    assert not any(frame.startswith("[vdso]+") for s in stacks for frame in s), stacks
+    assert stats["rooted"] > 0.95
 
 
 def test_cplusplus(record, workload):

@@ -19,7 +19,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 OUT = HERE.parent.parent / "build/workloads"
 
 C = ["gcc", "-std=gnu17", "-D_GNU_SOURCE", "-O2", "-g", "-fomit-frame-pointer", "-Wall",
-     "-Wextra", "-pthread"]
+     "-Wextra", "-pthread", "-Wl,--build-id"]
 CXX = ["g++", "-std=gnu++17", "-O2", "-g", "-fomit-frame-pointer", "-Wall", "-pthread"]
 COMPILERS = {".c": C, ".cpp": CXX, ".rs": ["rustc", "-O", "-g", "--edition=2021"],
              ".go": ["go", "build"]}
@@ -33,7 +33,9 @@ VARIANTS = {
     "musl": {".c": "musl-gcc"},
     "muslstatic": {".c": "musl-gcc", "flags": ["-static"]},
     "stripped": {".go": ["-ldflags=-s -w"], "after": "strip"},
-    "split": {"after": "split"},
+    "split": {"after": "split"},  # .debug beside it, named by .gnu_debuglink
+    "buildid": {"after": "buildid"},  # build-id.debug beside it, for who puts it in its place
+    "minidebug": {"after": "minidebug"},  # .gnu_debugdata: a compressed symbol table
     "shared": {".c": ["-shared", "-fPIC"]},
     "m32": {".c": ["-m32", "-nostdlib", "-static", "-ffreestanding", "-fno-pic", "-no-pie"]},
     "nodebug": {".c": ["-g0"], ".cpp": ["-g0"], ".rs": ["-C", "debuginfo=0"]},
@@ -82,6 +84,17 @@ def after(what, path):
         run(["objcopy", "--only-keep-debug", path, debug])
         run(["strip", "-s", path])
         run(["objcopy", f"--add-gnu-debuglink={debug.name}", path.name], cwd=path.parent)
+    elif what == "buildid":
+        run(["objcopy", "--only-keep-debug", path, path.with_name("build-id.debug")])
+        run(["strip", "-s", path])
+    elif what == "minidebug":
+        mini = path.with_name("mini")
+        run(["objcopy", "--strip-debug", path, mini])
+        run(["objcopy", "--only-keep-debug", mini, mini])
+        run(["xz", "-f", mini])
+        run(["strip", "-s", path])
+        run(["objcopy", f"--add-section=.gnu_debugdata={mini}.xz", path])
+        mini.with_name("mini.xz").unlink()
     elif what == "strip" and path.suffix != ".go":
         run(["strip", "-s", path])
 
