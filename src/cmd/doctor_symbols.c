@@ -49,7 +49,8 @@ static void look(struct target *target, struct images *images, struct strings *s
 		for (size_t j = 0; j < i && !seen; j++)
 			seen = target->maps.items[j].executable &&
 			       target->maps.items[j].image == m->image;
-		if (!m->executable || !m->image || seen)
+		if (!m->executable || !m->image || m->image->path[0] == '[' ||
+		    seen) /* not the vdso */
 			continue;
 		struct symbols_source source;
 		symbols_source(symbols, m->image, &source);

@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import subprocess
-import sys
+import tempfile
 
 import pytest
 
@@ -100,6 +100,26 @@ def test_as_nobody_the_way_is_stop(start):
     assert report["usable"] and report["capture"]["cpu"]["way"] == "stop"
     assert_fix(report, "real-time priority", "degraded", "cap_sys_nice", "--cap-add=SYS_NICE", "SYS_NICE")
     assert_fix(report, "perf events", "degraded", "perf_event_paranoid", "--cap-add=PERFMON")
+
+
+@root_only
+@pytest.mark.skipif(SAN, reason="the sanitizers do not run with file capabilities")
+def test_file_capabilities_give_an_ordinary_user_the_best(start):
+    need("setpriv")
+    need("setcap")
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        program = shutil.copy(CSAMPLE, folder)
+        if subprocess.run(["setcap", "cap_sys_ptrace,cap_perfmon,cap_sys_nice+ep", program]).returncode:
+            pytest.skip("no file capabilities in this file system")
+        target = start(*NOBODY, built("split"))
+        target.wait_for("ready")
+        done = subprocess.run([*NOBODY, program, "doctor", "--json", "-p", str(target.pid)], stdout=subprocess.PIPE)
+        report = json.loads(done.stdout)
+        assert report["capture"]["cpu"]["way"] == "preempt", report
+        done = subprocess.run([*NOBODY, program, "record", "-p", str(target.pid), "-d", "1s", "-o", "-", "--stats-json",
+                               "/dev/stderr"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert done.returncode == 0 and b'"stop": 0' in done.stderr and b"seventy" in done.stdout, done
 
 
 @root_only
