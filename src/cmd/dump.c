@@ -86,9 +86,11 @@ static void text_frame(struct dump *d, const struct frame *f)
 	if (f->kind == FRAME_INLINED)
 		strbuf_add(&d->text, " (inlined)");
 	if (f->module) {
-		strbuf_add(&d->text, " [");
+		/* "[vdso]" and the like have their brackets. */
+		bool bare = *f->module != '[';
+		strbuf_add(&d->text, bare ? " [" : " ");
 		strbuf_add_terminal(&d->text, full ? f->module : last_part(f->module));
-		strbuf_addc(&d->text, ']');
+		strbuf_add(&d->text, bare ? "]" : "");
 	}
 	strbuf_addc(&d->text, '\n');
 }
