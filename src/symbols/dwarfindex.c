@@ -9,21 +9,30 @@
 #include <csample/log.h>
 #include <csample/mem.h>
 
-#define MAX_UNITS        ((size_t)1 << 20)
-#define MAX_RANGES       ((size_t)4 << 20) /* in the file, and again in each unit */
-#define MAX_CACHE_BYTES  ((size_t)6 << 20) /* of unit_data; libdw's own memory is about as much */
-#define MAX_UNITS_LOADED 64
-#define MAX_DEPTH        64
-#define MAX_DIR          4096
-#define PADDING          16 /* between functions; ranges of one unit that close are joined */
+#define MAX_UNITS           ((size_t)1 << 20)
+#define MAX_RANGES          ((size_t)4 << 20) /* in the file, and again in each unit */
+#define MAX_CACHE_BYTES     ((size_t)6 << 20) /* of unit_data; libdw's own memory is about as much */
+#define MAX_UNITS_LOADED    100000
+#define WALK_BYTES          ((size_t)2 << 20)
+#define UNITS_BETWEEN_DROPS 32 /* each touches pages of several sections, and 15 around each */
+#define MAX_DEPTH           64
+#define MAX_DIR             4096
+#define PADDING             16 /* between functions; ranges of one unit that close are joined */
+
+static void end(struct dwarf_index *x)
+{
+	dwarf_end(x->dw);
+	dwarf_end(x->alt);
+	x->dw = x->alt = NULL;
+}
 
 static bool begin(struct dwarf_index *x)
 {
-	x->dw = dwarf_begin_elf(x->elf, DWARF_C_READ, NULL);
+	x->dw = dwarf_begin_elf(x->file->elf, DWARF_C_READ, NULL);
 	if (!x->dw)
 		return false;
-	if (x->alt_elf) {
-		x->alt = dwarf_begin_elf(x->alt_elf, DWARF_C_READ, NULL);
+	if (x->alt_file) {
+		x->alt = dwarf_begin_elf(x->alt_file->elf, DWARF_C_READ, NULL);
 		if (!x->alt)
 			return false;
 		/* Else libdw would go and open what the file names, wherever that is. */
@@ -33,11 +42,19 @@ static bool begin(struct dwarf_index *x)
 	return true;
 }
 
-static void end(struct dwarf_index *x)
+/* libdw reads the headers of all units before the one that is asked for, when it begins anew: here,
+ * so that their pages do not stay. */
+static bool begin_anew(struct dwarf_index *x)
 {
-	dwarf_end(x->dw);
-	dwarf_end(x->alt);
-	x->dw = x->alt = NULL;
+	end(x);
+	if (!begin(x))
+		return false;
+	Dwarf_Die die;
+	for (size_t i = 0; i < x->units.n; i += UNITS_BETWEEN_DROPS) {
+		dwarf_offdie(x->dw, x->units.items[i].die, &die);
+		elf_file_drop_pages(x->file);
+	}
+	return true;
 }
 
 /* Adds [start, end) unless it is nowhere in the image's code. */
@@ -70,6 +87,19 @@ static void add_die_ranges(const struct dwarf_index *x, code_ranges *ranges, Dwa
 		--*budget;
 		add_range(x, ranges, start, stop, what);
 	}
+}
+
+void dwarf_index_passed(struct dwarf_index *x, const Dwarf_Die *die)
+{
+	uintptr_t at = (uintptr_t)die->addr;
+	if (at - x->dropped_at < WALK_BYTES)
+		return;
+	if (at > x->dropped_at && x->dropped_at) {
+		elf_file_drop_pages(x->file);
+		if (x->alt_file)
+			elf_file_drop_pages(x->alt_file);
+	}
+	x->dropped_at = at;
 }
 
 static int compare_ranges(const void *a, const void *b)
@@ -111,8 +141,8 @@ static const struct code_range *find_range(const code_ranges *ranges, uint64_t a
 	return NULL;
 }
 
-/* A section's bytes, unpacked by libdw if they were compressed. */
-static struct bytes section(Elf *elf, const char *wanted)
+/* A section's bytes. */
+static struct bytes section_of(Elf *elf, const char *wanted)
 {
 	size_t strndx;
 	if (elf_getshdrstrndx(elf, &strndx))
@@ -137,10 +167,10 @@ bool dwarf_index_init(struct dwarf_index *x)
 {
 	if (!begin(x))
 		return false;
-	x->info = section(x->elf, ".debug_info");
-	x->sections = (struct line_sections){section(x->elf, ".debug_line"),
-	                                     section(x->elf, ".debug_line_str"),
-	                                     section(x->elf, ".debug_str")};
+	x->info = section_of(x->file->elf, ".debug_info");
+	x->sections = (struct line_sections){section_of(x->file->elf, ".debug_line"),
+	                                     section_of(x->file->elf, ".debug_line_str"),
+	                                     section_of(x->file->elf, ".debug_str")};
 	size_t budget = MAX_RANGES;
 	Dwarf_CU *cu = NULL;
 	uint8_t type;
@@ -153,6 +183,8 @@ bool dwarf_index_init(struct dwarf_index *x)
 		if (type == DW_UT_compile || type == DW_UT_skeleton)
 			add_die_ranges(x, &x->ranges, &die, (uint32_t)x->units.n, &budget);
 		*vec_add(&x->units) = unit;
+		if (x->units.n % UNITS_BETWEEN_DROPS == 0)
+			elf_file_drop_pages(x->file);
 	}
 	finish_ranges(&x->ranges);
 	log_debug(LOG_SYMBOLS, "dwarf: %zu units, %zu ranges", x->units.n, x->ranges.n);
@@ -187,7 +219,7 @@ void dwarf_index_deinit(struct dwarf_index *x)
 
 /* Collecting a unit's functions. */
 struct walk {
-	const struct dwarf_index *x;
+	struct dwarf_index *x;
 	struct unit_data *unit;
 	size_t budget;
 	const unsigned char *end; /* of the unit's DIEs */
@@ -217,6 +249,7 @@ static const unsigned char *walk_level(struct walk *w, Dwarf_Die *die, unsigned 
 {
 	for (;;) {
 		int tag = dwarf_tag(die);
+		dwarf_index_passed(w->x, die);
 		if (tag == DW_TAG_subprogram)
 			add_die_ranges(w->x, &w->unit->functions, die,
 			               (uint32_t)(dwarf_dieoffset(die) - w->unit->start),
@@ -281,11 +314,8 @@ static struct unit_data *load(struct dwarf_index *x, struct unit *unit)
 {
 	if (x->bytes > MAX_CACHE_BYTES)
 		drop_all(x);
-	if (x->units_loaded >= MAX_UNITS_LOADED) {
-		end(x);
-		if (!begin(x))
-			return NULL;
-	}
+	if (x->units_loaded >= MAX_UNITS_LOADED && !begin_anew(x))
+		return NULL;
 	x->units_loaded++;
 	Dwarf_Die die;
 	if (!dwarf_offdie(x->dw, unit->die, &die))

@@ -11,6 +11,7 @@
 #include <csample/vec.h>
 
 #include "dwarfline.h"
+#include "elffile.h"
 
 struct code_range {
 	uint64_t start;
@@ -35,7 +36,7 @@ struct unit {
 
 struct dwarf_index {
 	/* To be set before dwarf_index_init(): */
-	Elf *elf, *alt_elf; /* alt: NULL for none */
+	const struct elf_file *file, *alt_file; /* alt: NULL for none */
 	uint64_t code_start, code_end;
 	/* Private: */
 	Dwarf *dw, *alt;
@@ -45,6 +46,7 @@ struct dwarf_index {
 	code_ranges ranges;
 	size_t bytes;        /* of all unit_data */
 	size_t units_loaded; /* since libdw began; it frees nothing before it ends */
+	uintptr_t dropped_at;
 };
 
 /* Walks the units once (not their contents). False: no usable DWARF. */
@@ -56,5 +58,8 @@ const struct unit_data *dwarf_index_unit(struct dwarf_index *x, uint64_t addr);
 /* The function of that unit that holds addr. */
 bool dwarf_index_function(struct dwarf_index *x, const struct unit_data *unit, uint64_t addr,
                           Dwarf_Die *ret);
+
+/* To be told of each DIE on a long walk: gives back the pages that were passed. */
+void dwarf_index_passed(struct dwarf_index *x, const Dwarf_Die *die);
 
 #endif

@@ -32,10 +32,8 @@ struct dwarf_info *dwarf_info_create(const struct elf_file *f, const struct elf_
 	if (!elf_file_has_dwarf(f))
 		return NULL;
 	struct dwarf_info *d = mem_zalloc(sizeof(*d));
-	d->index = (struct dwarf_index){.elf = f->elf,
-	                                .alt_elf = alt ? alt->elf : NULL,
-	                                .code_start = code_start,
-	                                .code_end = code_end};
+	d->index = (struct dwarf_index){
+	        .file = f, .alt_file = alt, .code_start = code_start, .code_end = code_end};
 	if (!dwarf_index_init(&d->index)) {
 		dwarf_info_destroy(d);
 		return NULL;
@@ -149,7 +147,8 @@ static void add_scope(struct strings *strings, Dwarf_Die *scope, struct strbuf *
 
 /* Names of the namespaces, types and functions around die, outermost first. DIEs know their parents
  * only by lying between them and their next siblings: hence from the unit down. */
-static void add_scopes(struct strings *strings, Dwarf_Die *die, struct strbuf *ret, int nesting)
+static void add_scopes(struct dwarf_info *d, struct strings *strings, Dwarf_Die *die,
+                       struct strbuf *ret, int nesting)
 {
 	Dwarf_Die here, child, next;
 	if (!dwarf_diecu(die, &here, NULL, NULL))
@@ -157,15 +156,17 @@ static void add_scopes(struct strings *strings, Dwarf_Die *die, struct strbuf *r
 	for (int depth = 0; depth < MAX_SCOPES && dwarf_child(&here, &child) == 0; depth++) {
 		int r;
 		while ((r = dwarf_siblingof(&child, &next)) == 0 &&
-		       (char *)next.addr <= (char *)die->addr)
+		       (char *)next.addr <= (char *)die->addr) {
 			child = next;
+			dwarf_index_passed(&d->index, &child);
+		}
 		if (r < 0 || child.addr == die->addr)
 			return;
 		/* A function's body may be in the unit, its declaration in a namespace. */
 		Dwarf_Die declared = declaration_of(&child);
 		if (declared.addr != child.addr && nesting < MAX_NESTING) {
 			strbuf_clear(ret);
-			add_scopes(strings, &declared, ret, nesting + 1);
+			add_scopes(d, strings, &declared, ret, nesting + 1);
 		}
 		add_scope(strings, &child, ret);
 		here = child;
@@ -208,7 +209,7 @@ static const char *name_of(struct dwarf_info *d, struct strings *strings, Dwarf_
 	if (*known)
 		return (const char *)(uintptr_t)*known;
 	struct strbuf text = {0};
-	add_scopes(strings, &declared, &text, 0);
+	add_scopes(d, strings, &declared, &text, 0);
 	strbuf_add(&text, name);
 	name = intern_n(strings, text.s, text.len < MAX_STRING ? text.len : MAX_STRING);
 	strbuf_free(&text);

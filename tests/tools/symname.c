@@ -29,7 +29,8 @@ static void print_memory(const char *when)
 	char line[256];
 	FILE *f = fopen("/proc/self/status", "r");
 	while (f && fgets(line, sizeof(line), f))
-		if (!strncmp(line, "VmHWM", 5) || !strncmp(line, "VmRSS", 5))
+		if (!strncmp(line, "VmHWM", 5) || !strncmp(line, "VmRSS", 5) ||
+		    !strncmp(line, "RssAnon", 7))
 			fprintf(stderr, "%s: %s", when, line);
 	if (f)
 		fclose(f);
