@@ -212,7 +212,10 @@ def test_in_a_user_namespace():
 @root_only
 def test_in_a_pid_namespace():
     need("unshare")
-    report = doctor(prefix=["unshare", "--pid", "--fork", "--mount-proc"])
+    prefix = ["unshare", "--pid", "--fork", "--mount-proc"]
+    if subprocess.run([*prefix, "true"], stderr=subprocess.DEVNULL).returncode:
+        pytest.skip("namespaces are not allowed here")
+    report = doctor(prefix=prefix)
     assert report["usable"] and check(report, "memory")["level"] == "ok"
 
 

@@ -1,9 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Generics, closures, trait objects and the standard library, as Rust programs have them.
 use std::collections::HashMap;
-use std::hint::black_box;
 use std::io::Write;
 use std::time::{Duration, Instant};
+
+// Of the standard library since 1.66 only.
+fn black_box<T>(x: T) -> T {
+    unsafe {
+        let copy = std::ptr::read_volatile(&x);
+        std::mem::forget(x);
+        copy
+    }
+}
 
 trait Step {
     fn step(&self, x: u64) -> u64;
