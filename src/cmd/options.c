@@ -84,7 +84,7 @@ const struct option_row option_rows[] = {
 	{ 'o', "output", "FILE", CMD_RECORD, set_string, AT(output), output,
 	  "write to FILE; its ending gives the format; - is stdout", NULL },
 	{ 'f', "format", "FORMAT", CMD_RECORD, set_string, AT(format), output,
-	  "svg (default), collapsed or pprof", NULL },
+	  "svg (default), collapsed (default on stdout) or pprof", NULL },
 	{ 'j', "json", NULL, CMD_DUMP | CMD_DOCTOR, set_flag, AT(json), output,
 	  "print JSON", NULL },
 	{ 0, "stats-json", "FILE", CMD_RECORD, set_string, AT(stats_json), output,

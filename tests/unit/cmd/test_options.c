@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include <csample/format.h>
 #include <csample/mem.h>
 
 #include "../../../src/cmd/options.h"
@@ -268,6 +269,28 @@ static void table_is_sound(void **state)
 	}
 }
 
+static void help_names_every_format(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < n_option_rows; i++)
+		for (size_t k = 0; !strcmp(option_rows[i].name, "format") && formats[k]; k++)
+			assert_non_null(strstr(option_rows[i].help, formats[k]->name));
+}
+
+static void a_file_name_after_f_is_taken_as_the_output(void **state)
+{
+	(void)state;
+	struct options opt = parsed("record -p 1 -f a.pb.gz", "record");
+	assert_string_equal(opt.output, "a.pb.gz");
+	assert_string_equal(opt.format, "pprof");
+	opt = parsed("record -p 1 -f COLLAPSED -o a.svg", "record");
+	assert_string_equal(opt.output, "a.svg");
+	assert_string_equal(opt.format, "COLLAPSED");
+	refused("record -p 1 -f a.svg -o b.svg", "-o b.svg");
+	refused("record -p 1 -f bogus", "svg, collapsed, pprof");
+	refused("record -p 1 -f bogus.html5", "svg, collapsed, pprof");
+}
+
 /* Rows of one group stand together, or their heading would be printed twice. */
 static void groups_stand_together(void **state)
 {
@@ -306,6 +329,8 @@ int main(void)
 	        cmocka_unit_test(rates),
 	        cmocka_unit_test(pids),
 	        cmocka_unit_test(table_is_sound),
+	        cmocka_unit_test(help_names_every_format),
+	        cmocka_unit_test(a_file_name_after_f_is_taken_as_the_output),
 	        cmocka_unit_test(groups_stand_together),
 	        cmocka_unit_test(suggestions),
 	};
