@@ -27,7 +27,7 @@ struct tree_label {
 /* All callers of one kind in one place: nodes of the profile whose labels are equal meet here. */
 struct tree_node {
 	uint32_t parent, label, depth; /* nodes[0] is the root, of depth 0 and without a label */
-	uint32_t first, n_children;    /* children: tree->order[first ...], sorted by name */
+	uint32_t first, n_children;    /* children: nodes[first ...], sorted by name */
 	uint64_t self[PROFILE_VALUES], total[PROFILE_VALUES];
 	const char *file;            /* of the first location that knew it */
 	uint32_t line_min, line_max; /* in that file; 0: not known */
@@ -35,18 +35,25 @@ struct tree_node {
 };
 
 struct tree {
-	struct tree_label *labels;
-	struct tree_node *nodes; /* parents come before their children */
+	struct tree_label *labels; /* sorted by text */
+	struct tree_node *nodes;   /* by depth, and then from left to right */
 	size_t n_labels, n_nodes;
-	uint32_t *order;
 	struct strings *texts;
 };
 
 /* Appends the text by which frames are told apart and sorted. */
 typedef void tree_text(const struct frame *f, const struct emit_options *opt, struct strbuf *b);
-/* apart: equal texts of different kinds or places do not meet. Lives shorter than p. */
-struct tree *tree_create(const struct profile *p, const struct emit_options *opt, tree_text *text,
-                         bool apart);
+
+struct tree_config {
+	const struct emit_options *opt;
+	tree_text *text;
+	bool apart; /* equal texts of different kinds or places do not meet */
+	/* Below nodes whose total of this value is less, nothing is looked at. */
+	size_t min_value;
+	double min_total;
+};
+/* Lives shorter than p. */
+struct tree *tree_create(const struct profile *p, const struct tree_config *config);
 void tree_destroy(struct tree *t);
 
 #endif

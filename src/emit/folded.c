@@ -87,12 +87,19 @@ static int compare_entries(const void *pa, const void *pb, void *arg)
 {
 	const struct tree *t = arg;
 	const struct entry *entries[2] = {pa, pb};
-	const char *text[2], *tail[2];
-	char own[2][32];
+	const char *text[2];
+	for (int i = 0; i < 2; i++)
+		text[i] = t->labels[t->nodes[entries[i]->node].label].text;
+	while (*text[0] && *text[0] == *text[1]) {
+		text[0]++;
+		text[1]++;
+	}
+	if (*text[0] && *text[1]) /* last first */
+		return (unsigned char)*text[1] - (unsigned char)*text[0];
+	char own[2][32]; /* what follows the names in the lines */
+	const char *tail[2];
 	for (int i = 0; i < 2; i++) {
-		const struct tree_node *node = &t->nodes[entries[i]->node];
-		snprintf(own[i], sizeof(own[i]), " %" PRIu64, node->self[0]);
-		text[i] = t->labels[node->label].text;
+		snprintf(own[i], sizeof(own[i]), " %" PRIu64, t->nodes[entries[i]->node].self[0]);
 		tail[i] = entries[i]->own ? own[i] : ";";
 	}
 	for (;; text[0]++, text[1]++) {
@@ -103,7 +110,7 @@ static int compare_entries(const void *pa, const void *pb, void *arg)
 			}
 		}
 		if (*text[0] != *text[1] || !*text[0])
-			return (unsigned char)*text[1] - (unsigned char)*text[0]; /* last first */
+			return (unsigned char)*text[1] - (unsigned char)*text[0];
 	}
 }
 
@@ -119,7 +126,7 @@ static void push_children(struct writer *w, uint32_t node)
 	size_t before = w->todo.n;
 	const struct tree_node *nodes = w->t->nodes;
 	for (uint32_t i = 0; i < nodes[node].n_children; i++) {
-		uint32_t child = w->t->order[nodes[node].first + i];
+		uint32_t child = nodes[node].first + i;
 		if (nodes[child].self[0])
 			*vec_add(&w->todo) = (struct entry){child, true};
 		if (nodes[child].total[0] > nodes[child].self[0])
@@ -132,7 +139,8 @@ static void push_children(struct writer *w, uint32_t node)
 
 static struct err *folded_write(const struct profile *p, const struct emit_options *opt, FILE *out)
 {
-	struct writer w = {.t = tree_create(p, opt, folded_text, false)};
+	struct tree_config config = {.opt = opt, .text = folded_text};
+	struct writer w = {.t = tree_create(p, &config)};
 	*vec_add(&w.ends) = 0;
 	push_children(&w, 0);
 	while (w.todo.n) {

@@ -167,7 +167,7 @@ static void keep_owner_and_mode(int fd, const struct stat *old)
 
 static int open_file(struct output *o, const char *path)
 {
-	struct stat st;
+	struct stat st = {0};
 	int errnum = find_place(o, path, &st);
 	if (errnum)
 		return errnum;

@@ -97,8 +97,9 @@ static int64_t string_id(struct writer *w, const char *s)
 /* The same for a text made here. */
 static int64_t add_string(struct writer *w, const char *s)
 {
-	char *copy = arena_alloc(w->arena, strlen(s) + 1);
-	strcpy(copy, s);
+	size_t size = strlen(s) + 1;
+	char *copy = arena_alloc(w->arena, size);
+	memcpy(copy, s, size);
 	*vec_add(&w->strings) = copy;
 	return (int64_t)w->strings.n - 1;
 }

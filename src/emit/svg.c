@@ -24,7 +24,8 @@
 #define FULL            1000000.0
 #define SHADES          4
 #define FLUSH_BYTES     ((size_t)64 * 1024)
-#define MAX_NAME_BYTES  (16 * 1024)
+#define MAX_LINE_BYTES  ((size_t)4 * 1024)
+#define MAX_NAME_BYTES  ((size_t)16 * 1024)
 
 static const char style[] =
 #include <flame.css.inc>
@@ -81,8 +82,8 @@ static void add_time(struct strbuf *b, uint64_t ns)
 {
 	double s = (double)ns / 1e9;
 	if (s >= 3600)
-		strbuf_addf(b, "%.0f h %02.0f min", (double)(ns / 3600000000000),
-		            (double)(ns / 60000000000 % 60));
+		strbuf_addf(b, "%" PRIu64 " h %02" PRIu64 " min", ns / 3600000000000,
+		            ns / 60000000000 % 60);
 	else if (s >= 100)
 		strbuf_addf(b, "%.1f s", s);
 	else if (s >= 1)
@@ -140,14 +141,23 @@ static bool is_shown(const struct picture *pic, const struct tree_node *node)
 	return (double)node->total[pic->value] >= pic->min;
 }
 
+/* Decides what is seen, and builds no more than that. */
 static void measure(struct picture *pic, const struct emit_options *opt)
 {
-	const struct tree_node *root = &pic->t->nodes[0];
-	pic->value = root->total[1] ? 1 : 0;
-	pic->total = root->total[pic->value] ? (double)root->total[pic->value] : 1;
+	const uint64_t *totals = pic->p->total;
+	pic->value = totals[1] ? 1 : 0;
+	pic->total = totals[pic->value] ? (double)totals[pic->value] : 1;
 	pic->min_px = opt->min_width_px > 0 ? opt->min_width_px : MIN_WIDTH_PX;
 	pic->min = pic->total * pic->min_px / WIDTH_PX;
 	pic->inverted = opt->inverted;
+	struct tree_config config = {
+	        .opt = opt,
+	        .text = svg_text,
+	        .apart = true,
+	        .min_value = pic->value,
+	        .min_total = pic->min,
+	};
+	pic->t = tree_create(pic->p, &config);
 	pic->n_rows = 1;
 	for (size_t i = 1; i < pic->t->n_nodes; i++) {
 		const struct tree_node *node = &pic->t->nodes[i];
@@ -156,8 +166,7 @@ static void measure(struct picture *pic, const struct emit_options *opt)
 			continue;
 		}
 		pic->present[pic->t->labels[node->label].kind] = true;
-		if (node->depth >= pic->n_rows)
-			pic->n_rows = node->depth + 1;
+		pic->n_rows = node->depth + 1;
 	}
 }
 
@@ -229,27 +238,20 @@ static unsigned shade_of(const char *text, unsigned previous)
 	return shade == previous ? (shade + 1) % SHADES : shade;
 }
 
-static void add_row(struct picture *pic, size_t depth, const uint32_t *row, size_t n)
+static void add_frame(struct picture *pic, size_t index, unsigned *shade)
 {
-	unsigned shade = SHADES;
-	strbuf_addf(&pic->b, "<g class=\"row\" transform=\"translate(0 %zu)\">\n",
-	            row_y(pic, depth));
-	for (size_t i = 0; i < n; i++) {
-		const struct tree_node *node = &pic->t->nodes[row[i]];
-		const struct tree_label *label = &pic->t->labels[node->label];
-		const char *text = depth ? text_of(pic, node->label) : "all";
-		char class = depth ? kinds[label->kind].class : 'm';
-		shade = shade_of(text, shade);
-		strbuf_addf(&pic->b, "<rect class=\"%c%u\" x=\"", class, shade);
-		add_number(&pic->b, pic->starts[row[i]] / pic->total * FULL);
-		strbuf_add(&pic->b, "\" width=\"");
-		add_number(&pic->b, (double)node->total[pic->value] / pic->total * FULL);
-		strbuf_addf(&pic->b, "\" height=\"%d\">", ROW_PX - 1);
-		add_title(pic, node, text);
-		strbuf_add(&pic->b, "</rect>\n");
-		flush(pic, FLUSH_BYTES);
-	}
-	strbuf_add(&pic->b, "</g>\n");
+	const struct tree_node *node = &pic->t->nodes[index];
+	const char *text = index ? text_of(pic, node->label) : "all";
+	char class = index ? kinds[pic->t->labels[node->label].kind].class : 'm';
+	*shade = shade_of(text, *shade);
+	strbuf_addf(&pic->b, "<rect class=\"%c%u\" x=\"", class, *shade);
+	add_number(&pic->b, pic->starts[index] / pic->total * FULL);
+	strbuf_add(&pic->b, "\" width=\"");
+	add_number(&pic->b, (double)node->total[pic->value] / pic->total * FULL);
+	strbuf_addf(&pic->b, "\" height=\"%d\">", ROW_PX - 1);
+	add_title(pic, node, text);
+	strbuf_add(&pic->b, "</rect>\n");
+	flush(pic, FLUSH_BYTES);
 }
 
 /* Bytes of the first n characters of valid UTF-8. */
@@ -262,7 +264,7 @@ static size_t prefix_bytes(const char *text, size_t n)
 	return at;
 }
 
-static void add_label(struct picture *pic, struct strbuf *b, uint32_t index)
+static void add_label(struct picture *pic, struct strbuf *b, size_t index)
 {
 	const struct tree_node *node = &pic->t->nodes[index];
 	double width = (double)node->total[pic->value] / pic->total * WIDTH_PX;
@@ -281,10 +283,10 @@ static void add_label(struct picture *pic, struct strbuf *b, uint32_t index)
 	strbuf_addf(b, "%s</text>\n", whole ? "" : "\xe2\x80\xa6");
 }
 
-/* Row by row from the root, each in the order of its parents: no recursion, however deep. */
+/* Row by row from the root, as the nodes are: no recursion, however deep. */
 static void add_frames(struct picture *pic)
 {
-	VEC(uint32_t) row = {0}, next = {0};
+	const struct tree_node *nodes = pic->t->nodes;
 	struct strbuf labels = {0};
 	size_t graph_height = pic->n_rows * ROW_PX;
 	strbuf_addf(&pic->b,
@@ -292,33 +294,30 @@ static void add_frames(struct picture *pic)
 	            "preserveAspectRatio=\"none\">\n",
 	            graph_height, graph_height);
 	pic->starts = mem_zalloc(pic->t->n_nodes * sizeof(*pic->starts));
-	*vec_add(&row) = 0;
-	for (size_t depth = 0; row.n; depth++) {
-		add_row(pic, depth, row.items, row.n);
-		next.n = 0;
-		for (size_t i = 0; i < row.n; i++) {
-			const struct tree_node *node = &pic->t->nodes[row.items[i]];
-			double x = pic->starts[row.items[i]];
-			add_label(pic, &labels, row.items[i]);
-			for (uint32_t k = 0; k < node->n_children; k++) {
-				uint32_t child = pic->t->order[node->first + k];
-				pic->starts[child] = x;
-				x += (double)pic->t->nodes[child].total[pic->value];
-				if (is_shown(pic, &pic->t->nodes[child]))
-					*vec_add(&next) = child;
-			}
+	unsigned shade = SHADES;
+	size_t n_rows = 0;
+	for (size_t i = 0; i < pic->t->n_nodes; i++) {
+		double x = pic->starts[i];
+		for (uint32_t k = nodes[i].first; k < nodes[i].first + nodes[i].n_children; k++) {
+			pic->starts[k] = x;
+			x += (double)nodes[k].total[pic->value];
 		}
-		row.n = 0;
-		for (size_t i = 0; i < next.n; i++)
-			*vec_add(&row) = next.items[i];
+		if (i && !is_shown(pic, &nodes[i]))
+			continue;
+		if (nodes[i].depth == n_rows) {
+			strbuf_addf(&pic->b, "%s<g class=\"row\" transform=\"translate(0 %zu)\">\n",
+			            n_rows ? "</g>\n" : "", row_y(pic, n_rows));
+			n_rows++;
+			shade = SHADES;
+		}
+		add_frame(pic, i, &shade);
+		add_label(pic, &labels, i);
 	}
-	strbuf_add(&pic->b, "</svg>\n<g id=\"labels\">\n");
+	strbuf_add(&pic->b, "</g>\n</svg>\n<g id=\"labels\">\n");
 	if (labels.s)
 		strbuf_addn(&pic->b, labels.s, labels.len);
 	strbuf_add(&pic->b, "</g>\n");
 	strbuf_free(&labels);
-	vec_free(&row);
-	vec_free(&next);
 }
 
 static void add_facts(struct picture *pic, struct strbuf *b)
@@ -340,9 +339,8 @@ static void add_facts(struct picture *pic, struct strbuf *b)
 	if (pic->p->total[1]) {
 		strbuf_add(b, dot);
 		add_time(b, pic->p->total[1]);
-		strbuf_addf(b, " of %s time",
-		            meta->value_type && strcmp(meta->value_type, "cpu") ? meta->value_type
-		                                                                : "CPU");
+		bool is_cpu = !meta->value_type || !strcmp(meta->value_type, "cpu");
+		strbuf_addf(b, " of %s time", is_cpu ? "CPU" : meta->value_type);
 	}
 	strbuf_add(b, dot);
 	add_count(b, meta->lost);
@@ -358,8 +356,9 @@ static void add_facts(struct picture *pic, struct strbuf *b)
 }
 
 /* A line of the heading; the script cuts it to the window's width, knowing it all. */
-static void add_line(struct picture *pic, size_t *y, const char *class, const char *text)
+static void add_line(struct picture *pic, size_t *y, const char *class, const char *whole)
 {
+	_cleanup_free_ char *text = mem_strndup(whole, MAX_LINE_BYTES);
 	*y += 19;
 	strbuf_addf(&pic->b, "<text class=\"%s\" x=\"10\" y=\"%zu\" data-full=\"", class, *y);
 	add_foreign(&pic->b, text);
@@ -403,7 +402,8 @@ static size_t add_head(struct picture *pic)
 	if (pic->n_dropped) {
 		add_counted(&dropped, pic->n_dropped, "frame", "frames");
 		strbuf_addf(&dropped,
-		            " narrower than %g px of %d left out: neither drawn nor searched",
+		            " narrower than %g px of %d left out, and what they call: neither "
+		            "drawn nor searched",
 		            pic->min_px, WIDTH_PX);
 		add_line(pic, &y, "quiet", dropped.s);
 	}
@@ -452,9 +452,8 @@ static void add_document(struct picture *pic)
 static struct err *svg_write(const struct profile *p, const struct emit_options *opt, FILE *out)
 {
 	struct picture pic = {.p = p, .out = out};
-	pic.t = tree_create(p, opt, svg_text, true);
-	pic.texts = mem_zalloc((pic.t->n_labels + 1) * sizeof(*pic.texts));
 	measure(&pic, opt);
+	pic.texts = mem_zalloc((pic.t->n_labels + 1) * sizeof(*pic.texts));
 	add_document(&pic);
 	for (size_t i = 0; i < pic.t->n_labels; i++)
 		free(pic.texts[i]);

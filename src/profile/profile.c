@@ -12,49 +12,73 @@
 #define MAX_NODES               ((size_t)1 << 24) /* 40 bytes each, with the index's share */
 #define MAX_FRAMES_PER_LOCATION 128
 
-/* Open addressing over the profile's own arrays: a slot holds part of the hash, so that growing
- * touches nothing else, and index + 1, 0 for free. */
+/* Open addressing over the profile's own arrays. A node's key says all, so that finding one touches
+ * one line of the cache; a location's and a mapping's is a hash, and the array decides. */
 struct table {
 	struct slot {
-		uint32_t hash, index;
+		uint32_t key[2];
+		uint32_t index; /* + 1; 0: free */
 	} * slots;
 	size_t n, cap;
+	uint64_t seed; /* the target chooses its addresses: not which of them collide */
 };
 
 struct profile_index {
 	struct table locations, nodes, mappings;
+	uint32_t *recent; /* per node: the child last asked for; 0: none */
 	size_t cap_locations, cap_nodes, cap_mappings;
-	uint64_t seed; /* the target chooses its addresses: not which of them collide */
 	struct arena *frames;
 };
 
+/* Where a key would be if nothing were in its way. */
+static inline size_t table_home(const struct table *t, uint32_t key0, uint32_t key1)
+{
+	return hash_u64(t->seed ^ ((uint64_t)key0 << 32 | key1)) & (t->cap - 1);
+}
+
 static void table_grow(struct table *t)
 {
-	struct table bigger = {.cap = t->cap ? t->cap * 2 : 256, .n = t->n};
+	struct table bigger = {.cap = t->cap ? t->cap * 2 : 256, .n = t->n, .seed = t->seed};
 	bigger.slots = mem_zalloc(bigger.cap * sizeof(*bigger.slots));
 	for (size_t i = 0; i < t->cap; i++) {
-		if (!t->slots[i].index)
+		const struct slot *slot = &t->slots[i];
+		if (!slot->index)
 			continue;
-		size_t at = t->slots[i].hash & (bigger.cap - 1);
+		size_t at = table_home(&bigger, slot->key[0], slot->key[1]);
 		while (bigger.slots[at].index)
 			at = (at + 1) & (bigger.cap - 1);
-		bigger.slots[at] = t->slots[i];
+		bigger.slots[at] = *slot;
 	}
 	free(t->slots);
 	*t = bigger;
 }
 
-/* Where to start looking; with room for one more in any case. */
-static inline size_t table_start(struct table *t, uint32_t hash)
+/* The next slot from at on that is free or has this key. */
+static inline size_t table_find(const struct table *t, size_t at, uint32_t key0, uint32_t key1)
+{
+	for (;; at = (at + 1) & (t->cap - 1)) {
+		const struct slot *slot = &t->slots[at];
+		if (!slot->index || (slot->key[0] == key0 && slot->key[1] == key1))
+			return at;
+	}
+}
+
+/* The same from its home on; with room for one more in any case. */
+static inline size_t table_first(struct table *t, uint32_t key0, uint32_t key1)
 {
 	if (t->n * 2 >= t->cap)
 		table_grow(t);
-	return hash & (t->cap - 1);
+	return table_find(t, table_home(t, key0, key1), key0, key1);
 }
 
-static void table_put(struct table *t, size_t at, uint32_t hash, size_t index)
+static inline size_t table_next(const struct table *t, size_t at, uint32_t key0, uint32_t key1)
 {
-	t->slots[at] = (struct slot){.hash = hash, .index = (uint32_t)index + 1};
+	return table_find(t, (at + 1) & (t->cap - 1), key0, key1);
+}
+
+static void table_put(struct table *t, size_t at, uint32_t key0, uint32_t key1, size_t index)
+{
+	t->slots[at] = (struct slot){.key = {key0, key1}, .index = (uint32_t)index + 1};
 	t->n++;
 }
 
@@ -67,6 +91,19 @@ static void *room(void *array, size_t n, size_t *cap, size_t size)
 	return mem_realloc_array(array, *cap, size);
 }
 
+static uint32_t append_node(struct profile *p, uint32_t parent, uint32_t location)
+{
+	struct profile_index *index = p->index;
+	if (p->n_nodes == index->cap_nodes) {
+		p->nodes = room(p->nodes, p->n_nodes, &index->cap_nodes, sizeof(*p->nodes));
+		index->recent =
+		        mem_realloc_array(index->recent, index->cap_nodes, sizeof(*index->recent));
+	}
+	p->nodes[p->n_nodes] = (struct profile_node){.parent = parent, .location = location};
+	index->recent[p->n_nodes] = 0;
+	return (uint32_t)p->n_nodes++;
+}
+
 struct profile *profile_create(struct strings *strings)
 {
 	struct profile *p = mem_zalloc(sizeof(*p));
@@ -75,10 +112,11 @@ struct profile *profile_create(struct strings *strings)
 	p->index = index;
 	p->max_nodes = MAX_NODES;
 	index->frames = arena_create();
-	if (getrandom(&index->seed, sizeof(index->seed), GRND_NONBLOCK) != sizeof(index->seed))
-		index->seed = hash_u64((uintptr_t)p);
-	p->nodes = room(NULL, 0, &index->cap_nodes, sizeof(*p->nodes));
-	p->nodes[p->n_nodes++] = (struct profile_node){0};
+	uint64_t seed;
+	if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) != sizeof(seed))
+		seed = hash_u64((uintptr_t)p);
+	index->locations.seed = index->nodes.seed = index->mappings.seed = seed;
+	append_node(p, 0, 0); /* the root */
 	return p;
 }
 
@@ -89,6 +127,7 @@ void profile_destroy(struct profile *p)
 	free(p->index->locations.slots);
 	free(p->index->nodes.slots);
 	free(p->index->mappings.slots);
+	free(p->index->recent);
 	arena_destroy(p->index->frames);
 	free(p->index);
 	free(p->mappings);
@@ -99,11 +138,11 @@ void profile_destroy(struct profile *p)
 
 _Static_assert(sizeof(struct raw_frame) == 24, "hashed and compared as three words");
 
-static inline uint32_t hash_raw(uint64_t seed, const struct raw_frame *raw)
+static inline uint64_t hash_raw(uint64_t seed, const struct raw_frame *raw)
 {
 	uint64_t head;
 	memcpy(&head, raw, sizeof(head));
-	return (uint32_t)hash_mix(hash_mix(seed ^ head, raw->addr), raw->aux);
+	return hash_mix(hash_mix(seed ^ head, raw->addr), raw->aux);
 }
 
 static uint32_t append_location(struct profile *p)
@@ -118,39 +157,37 @@ static uint32_t append_location(struct profile *p)
 static uint32_t location_of(struct profile *p, const struct raw_frame *raw, bool may_add)
 {
 	struct table *t = &p->index->locations;
-	uint32_t hash = hash_raw(p->index->seed, raw);
-	size_t at = table_start(t, hash);
-	for (; t->slots[at].index; at = (at + 1) & (t->cap - 1)) {
+	uint64_t hash = hash_raw(t->seed, raw);
+	uint32_t key0 = (uint32_t)(hash >> 32), key1 = (uint32_t)hash;
+	size_t at = table_first(t, key0, key1);
+	for (; t->slots[at].index; at = table_next(t, at, key0, key1)) {
 		uint32_t i = t->slots[at].index - 1;
-		if (t->slots[at].hash == hash && !memcmp(&p->locations[i].raw, raw, sizeof(*raw)))
+		if (!memcmp(&p->locations[i].raw, raw, sizeof(*raw)))
 			return i;
 	}
 	if (!may_add)
 		return UINT32_MAX;
 	uint32_t i = append_location(p);
 	p->locations[i].raw = *raw;
-	table_put(t, at, hash, i);
+	table_put(t, at, key0, key1, i);
 	return i;
 }
 
-/* The child of parent for a location; UINT32_MAX if it is new and may not be added. */
+/* The child of parent for a location; UINT32_MAX if it is new and may not be added. Stacks come
+ * again, and far from the root most nodes have one child, which is next to them in memory. */
 static uint32_t child_of(struct profile *p, uint32_t parent, uint32_t location, bool may_add)
 {
+	uint32_t recent = p->index->recent[parent];
+	if (recent && p->nodes[recent].location == location)
+		return recent;
 	struct table *t = &p->index->nodes;
-	uint32_t hash = (uint32_t)hash_u64(p->index->seed ^ ((uint64_t)parent << 32 | location));
-	size_t at = table_start(t, hash);
-	for (; t->slots[at].index; at = (at + 1) & (t->cap - 1)) {
-		const struct profile_node *node = &p->nodes[t->slots[at].index - 1];
-		if (t->slots[at].hash == hash && node->parent == parent &&
-		    node->location == location)
-			return t->slots[at].index - 1;
+	size_t at = table_first(t, parent, location);
+	if (!t->slots[at].index) {
+		if (!may_add)
+			return UINT32_MAX;
+		table_put(t, at, parent, location, append_node(p, parent, location));
 	}
-	if (!may_add)
-		return UINT32_MAX;
-	p->nodes = room(p->nodes, p->n_nodes, &p->index->cap_nodes, sizeof(*p->nodes));
-	p->nodes[p->n_nodes] = (struct profile_node){.parent = parent, .location = location};
-	table_put(t, at, hash, p->n_nodes);
-	return (uint32_t)p->n_nodes++;
+	return p->index->recent[parent] = t->slots[at].index - 1;
 }
 
 /* Where stacks count that there is no room for: time is never lost, only its place. */
@@ -201,12 +238,13 @@ static bool same_mapping(const struct profile_mapping *a, const struct profile_m
 uint32_t profile_mapping(struct profile *p, const struct profile_mapping *mapping)
 {
 	struct table *t = &p->index->mappings;
-	uint64_t h = hash_mix(p->index->seed ^ (uintptr_t)mapping->file, mapping->start);
-	uint32_t hash = (uint32_t)hash_mix(h ^ (uintptr_t)mapping->build_id, mapping->offset);
-	size_t at = table_start(t, hash);
-	for (; t->slots[at].index; at = (at + 1) & (t->cap - 1)) {
+	uint64_t hash = hash_mix(t->seed ^ (uintptr_t)mapping->file, mapping->start);
+	hash = hash_mix(hash ^ (uintptr_t)mapping->build_id, mapping->offset);
+	uint32_t key0 = (uint32_t)(hash >> 32), key1 = (uint32_t)hash;
+	size_t at = table_first(t, key0, key1);
+	for (; t->slots[at].index; at = table_next(t, at, key0, key1)) {
 		struct profile_mapping *m = &p->mappings[t->slots[at].index - 1];
-		if (t->slots[at].hash != hash || !same_mapping(m, mapping))
+		if (!same_mapping(m, mapping))
 			continue;
 		if (m->limit < mapping->limit)
 			m->limit = mapping->limit;
@@ -219,7 +257,7 @@ uint32_t profile_mapping(struct profile *p, const struct profile_mapping *mappin
 	p->mappings =
 	        room(p->mappings, p->n_mappings, &p->index->cap_mappings, sizeof(*p->mappings));
 	p->mappings[p->n_mappings] = *mapping;
-	table_put(t, at, hash, p->n_mappings);
+	table_put(t, at, key0, key1, p->n_mappings);
 	return (uint32_t)++p->n_mappings;
 }
 

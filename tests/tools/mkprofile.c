@@ -13,8 +13,8 @@
  * native, i inlined (into the frame before it), k kernel, p Python, j JavaScript, m mark, t thread
  * (of which address is the tid). \xHH is a byte.
  *
- * mkprofile --many STACKS,SAMPLES,DEPTH: that many random stacks instead. How long adding and
- * writing took goes to stderr. */
+ * mkprofile --many STACKS,SAMPLES,DEPTH: that many random stacks instead. How much CPU time adding
+ * and writing took goes to stderr. */
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -43,7 +43,7 @@ static void die(struct err *err)
 static double now(void)
 {
 	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
@@ -199,7 +199,8 @@ static void add_many(size_t n_stacks, size_t n_samples, size_t depth)
 	}
 	double added = now();
 	profile_name(p, name_random, NULL);
-	fprintf(stderr, "%zu samples, %zu nodes, %zu locations: %.3f us a sample, naming %.3f s\n",
+	fprintf(stderr,
+	        "%zu samples, %zu nodes, %zu locations: %.3f us CPU a sample, naming %.3f s\n",
 	        n_samples, p->n_nodes, p->n_locations, (added - start) / (double)n_samples * 1e6,
 	        now() - added);
 	free(frames);
@@ -286,7 +287,7 @@ int main(int argc, char **argv)
 	if (err)
 		die(err);
 	if (many)
-		fprintf(stderr, "%s: written in %.3f s\n", format->name, now() - start);
+		fprintf(stderr, "%s: written in %.3f s CPU\n", format->name, now() - start);
 	profile_destroy(p);
 	strings_destroy(strings);
 	return 0;

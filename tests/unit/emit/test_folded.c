@@ -89,6 +89,7 @@ static void deepest_stack(void **state)
 	values(node, 3, 3);
 	size_t len;
 	_cleanup_free_ char *text = written("collapsed", (struct emit_options){0}, &len);
+	assert_non_null(strstr(text, "recurse;recurse 3\n"));
 	assert_int_equal(len, STACK_MAX_FRAMES * strlen("recurse;") - 1 + strlen(" 3\n"));
 }
 
