@@ -131,9 +131,9 @@ def tracer_of(pid, tid):
     return int(text.split("TracerPid:", 1)[1].split(None, 1)[0])
 
 
-def assert_free(pid):
+def assert_free(pid, timeout=5):
     """No thread of pid is left stopped or traced. A stop of the kernel's own making passes at once."""
-    wait_until(lambda: not any(s in "tT" for s in thread_states(pid).values()), f"no stopped thread in {pid}", 5)
+    wait_until(lambda: not any(s in "tT" for s in thread_states(pid).values()), f"no stopped thread in {pid}", timeout)
     assert not any(tracer_of(pid, tid) for tid in thread_states(pid))
 
 

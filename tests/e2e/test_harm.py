@@ -46,7 +46,7 @@ def test_the_check_sees_a_stopped_thread(tmp_path):
         program.signal(signal.SIGSTOP)
         wait_until(lambda: "T" in thread_states(program.pid).values(), "a stopped thread")
         with pytest.raises(AssertionError):
-            assert_free(program.pid)
+            assert_free(program.pid, 0.2)
 
 
 @pytest.mark.parametrize("options", CAPTURES, ids=CAPTURE_IDS)
