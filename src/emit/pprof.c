@@ -287,7 +287,7 @@ static void write_location(struct writer *w, uint32_t id)
 	perftools__profiles__profile__pack_to_buffer(&part, &w->gzip->base);
 }
 
-/* Free text for people: what pprof -comments prints. */
+/* Free text for people: what pprof -comments prints, and so for a terminal. */
 static size_t add_comments(struct writer *w, int64_t ids[static 8])
 {
 	const struct profile_meta *meta = &w->p->meta;
@@ -295,19 +295,19 @@ static size_t add_comments(struct writer *w, int64_t ids[static 8])
 	size_t n = 0;
 	if (meta->command) {
 		strbuf_add(&texts[n], "command: ");
-		strbuf_add_utf8(&texts[n++], meta->command);
+		strbuf_add_terminal(&texts[n++], meta->command);
 	}
 	if (meta->pid)
 		strbuf_addf(&texts[n++], "pid: %" PRId32, meta->pid);
 	if (meta->event || meta->rate_hz > 0) {
 		strbuf_add(&texts[n], "event: ");
-		strbuf_add_utf8(&texts[n], meta->event ? meta->event : "cpu");
+		strbuf_add_terminal(&texts[n], meta->event ? meta->event : "cpu");
 		strbuf_addf(&texts[n++], ", %g Hz", meta->rate_hz);
 	}
 	strbuf_addf(&texts[n++], "lost ticks: %" PRIu64, meta->lost);
 	if (meta->note) {
 		strbuf_add(&texts[n], "note: ");
-		strbuf_add_utf8(&texts[n++], meta->note);
+		strbuf_add_terminal(&texts[n++], meta->note);
 	}
 	for (size_t i = 0; i < n; i++) {
 		ids[i] = add_string(w, texts[i].s);

@@ -359,6 +359,9 @@ static void add_facts(struct picture *pic, struct strbuf *b)
 static void add_line(struct picture *pic, size_t *y, const char *class, const char *whole)
 {
 	_cleanup_free_ char *text = mem_strndup(whole, MAX_LINE_BYTES);
+	for (char *c = text; *c; c++)
+		if (strchr("\n\r\t", *c)) /* of a script on the command line */
+			*c = ' ';
 	*y += 19;
 	strbuf_addf(&pic->b, "<text class=\"%s\" x=\"10\" y=\"%zu\" data-full=\"", class, *y);
 	add_foreign(&pic->b, text);

@@ -279,7 +279,9 @@ static void build(struct builder *b)
 		size_t start = 0;
 		for (size_t i = 0; i < b->level.ends.n; i++, index++) {
 			size_t end = b->level.ends.items[i];
-			expand(b, (uint32_t)index, &b->level.places.items[start], end - start);
+			if (start < end)
+				expand(b, (uint32_t)index, &b->level.places.items[start],
+				       end - start);
 			start = end;
 		}
 	}

@@ -129,7 +129,7 @@ static void types_times_and_comments(void **state)
 {
 	(void)state;
 	p->meta = (struct profile_meta){
-	        .command = "app --flag \xff",
+	        .command = "app --flag \xff\n\x1b[31m",
 	        .event = "wall",
 	        .value_type = "wall",
 	        .note = "timer fallback",
@@ -153,8 +153,8 @@ static void types_times_and_comments(void **state)
 	assert_int_equal(pb->period, 10101010);
 	assert_int_equal(pb->time_nanos, 1700000000123456789);
 	assert_int_equal(pb->duration_nanos, 30000000000);
-	static const char *const comments[] = {"command: app --flag \xef\xbf\xbd", "pid: 42",
-	                                       "event: wall, 99 Hz", "lost ticks: 7",
+	static const char *const comments[] = {"command: app --flag \xef\xbf\xbd^J^[[31m",
+	                                       "pid: 42", "event: wall, 99 Hz", "lost ticks: 7",
 	                                       "note: timer fallback"};
 	assert_int_equal(pb->n_comment, ARRAY_SIZE(comments));
 	for (size_t i = 0; i < ARRAY_SIZE(comments); i++)

@@ -126,7 +126,7 @@ static void heading_tells_all(void **state)
 	(void)state;
 	p->meta = (struct profile_meta){
 	        .title = "a <title>",
-	        .command = "cmd \"quoted\" & more",
+	        .command = "cmd \"quoted\" &\n more",
 	        .event = "wall",
 	        .value_type = "wall",
 	        .note = "a \x1b[31mnote",
@@ -141,7 +141,7 @@ static void heading_tells_all(void **state)
 	_cleanup_free_ char *svg = written("svg", (struct emit_options){0}, &len);
 	static const char *const texts[] = {
 	        ">a &lt;title&gt;</text>",
-	        ">cmd &quot;quoted&quot; &amp; more</text>",
+	        ">cmd &quot;quoted&quot; &amp;  more</text>",
 	        ">a ^[[31mnote</text>",
 	        ">pid 42 \xc2\xb7 wall, 99.5 Hz \xc2\xb7 duration 1 h 02 min \xc2\xb7 12,345 "
 	        "samples "
