@@ -11,6 +11,7 @@
 #include <csample/symbols.h>
 
 #include "dwarfindex.h"
+#include "siblings.h"
 
 #define MAX_INLINED     (SYMBOLS_MAX_INLINED - 1)
 #define MAX_BLOCK_DEPTH 256
@@ -24,6 +25,7 @@
 struct dwarf_info {
 	struct dwarf_index index;
 	struct map64 composed; /* address of a DIE to its name */
+	struct siblings siblings;
 };
 
 struct dwarf_info *dwarf_info_create(const struct elf_file *f, const struct elf_file *alt,
@@ -47,6 +49,7 @@ void dwarf_info_destroy(struct dwarf_info *d)
 		return;
 	dwarf_index_deinit(&d->index);
 	map64_free(&d->composed);
+	siblings_deinit(&d->siblings);
 	free(d);
 }
 
@@ -150,17 +153,12 @@ static void add_scope(struct strings *strings, Dwarf_Die *scope, struct strbuf *
 static void add_scopes(struct dwarf_info *d, struct strings *strings, Dwarf_Die *die,
                        struct strbuf *ret, int nesting)
 {
-	Dwarf_Die here, child, next;
+	Dwarf_Die here, child;
 	if (!dwarf_diecu(die, &here, NULL, NULL))
 		return;
 	for (int depth = 0; depth < MAX_SCOPES && dwarf_child(&here, &child) == 0; depth++) {
-		int r;
-		while ((r = dwarf_siblingof(&child, &next)) == 0 &&
-		       (char *)next.addr <= (char *)die->addr) {
-			child = next;
-			dwarf_index_passed(&d->index, &child);
-		}
-		if (r < 0 || child.addr == die->addr)
+		if (!siblings_seek(&d->siblings, &d->index, &child, die->addr) ||
+		    child.addr == die->addr)
 			return;
 		/* A function's body may be in the unit, its declaration in a namespace. */
 		Dwarf_Die declared = declaration_of(&child);
