@@ -81,8 +81,8 @@ class Counters:
         wait_until(lambda: self[i] > value, f"{what} past {value}")
 
     def wait_advance(self, what="the counters advance"):
-        before = self.total()
-        wait_until(lambda: self.total() > before, what)
+        before = self.all()
+        wait_until(lambda: self.all() != before, what)
 
 
 class Program:
