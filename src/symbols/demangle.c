@@ -186,6 +186,32 @@ static bool has_many_casts(const char *name)
 	return n > MAX_CAST_OPS;
 }
 
+/* libiberty's way to a tree knows only one of two old readings of names qualified by a type that
+ * depends on template parameters (sr); its way to text tries both. It also refuses names of more
+ * than 1024 bytes, so what remains to fear is text without end, and searching for parameter packs.
+ */
+static bool print_directly(struct sink *sink, const char *name)
+{
+	if (!strstr(name, "sr") || strstr(name, "Dp") || strstr(name, "sp"))
+		return false;
+	if (setjmp(sink->full))
+		return false;
+	return cplus_demangle_v3_callback(name, print_options, take, sink) && sink->text.len;
+}
+
+static bool print_tree(struct sink *sink, struct demangle_component *dc)
+{
+	if (!tree_is_small(dc))
+		return false;
+	if (print(sink, without_parameters(dc)))
+		return true;
+	if (sink->text.len > MAX_DEMANGLED / 2)
+		return false;
+	/* Some names only make sense with their types. */
+	strbuf_clear(&sink->text);
+	return print(sink, dc);
+}
+
 static char *demangle_cpp(const char *name)
 {
 	_cleanup_free_ char *base = mem_strndup(name, (size_t)(suffix_of(name) - name));
@@ -194,15 +220,7 @@ static char *demangle_cpp(const char *name)
 		return NULL;
 	struct demangle_component *dc = cplus_demangle_v3_components(base, parse_options, &mem);
 	struct sink sink = {0};
-	bool ok = false;
-	if (dc && tree_is_small(dc)) {
-		ok = print(&sink, without_parameters(dc));
-		if (!ok && sink.text.len < MAX_DEMANGLED / 2) {
-			/* Some names only make sense with their types. */
-			strbuf_clear(&sink.text);
-			ok = print(&sink, dc);
-		}
-	}
+	bool ok = dc ? print_tree(&sink, dc) : print_directly(&sink, base);
 	free(mem);
 	if (!ok) {
 		strbuf_free(&sink.text);

@@ -103,7 +103,8 @@ int main(int argc, char **argv)
 	} else {
 		char line[64];
 		while (fgets(line, sizeof(line), stdin) && (addr = strtoull(line, NULL, 16))) {
-			addrs = reallocarray(addrs, n + 1, sizeof(*addrs));
+			if ((n & (n - 1)) == 0) /* full at each power of two */
+				addrs = reallocarray(addrs, n ? 2 * n : 1, sizeof(*addrs));
 			addrs[n++] = addr;
 		}
 	}

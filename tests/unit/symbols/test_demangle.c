@@ -40,6 +40,8 @@ static void cpp_names_keep_what_tells_functions_apart(void **state)
 	(void)state;
 	expect("_ZZ3fooiENKUlvE_clEv", "foo(int)::{lambda()#1}::operator()");
 	expect("_ZTV3Foo", "vtable for Foo");
+	/* The old reading of sr: "N::f" where the new one wants a type. */
+	expect("_Z1fIiENSt9enable_ifIXsr6__and_IT_EE5valueEvE4typeES1_", "f<int>");
 	expect("_ZThn8_N3Foo3barEv", "non-virtual thunk to Foo::bar()");
 }
 
