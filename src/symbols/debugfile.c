@@ -7,6 +7,7 @@
 
 #include <csample/log.h>
 #include <csample/mem.h>
+#include <csample/strbuf.h>
 
 #include "safeopen.h"
 
@@ -38,11 +39,12 @@ static struct elf_file *find_by_build_id(const struct image *img, const uint8_t 
 {
 	if (len < 2)
 		return NULL;
-	char path[sizeof(DEBUG_DIR "/.build-id/xx/.debug") + 2 * BUILD_ID_MAX];
-	char *p = path + sprintf(path, DEBUG_DIR "/.build-id/%02x/", id[0]);
+	struct strbuf text = {0};
+	strbuf_addf(&text, DEBUG_DIR "/.build-id/%02x/", id[0]);
 	for (size_t i = 1; i < len; i++)
-		p += sprintf(p, "%02x", id[i]);
-	strcpy(p, ".debug");
+		strbuf_addf(&text, "%02x", id[i]);
+	strbuf_add(&text, ".debug");
+	_cleanup_free_ char *path = text.s;
 	for (int i = 0; i < 2; i++) {
 		int root_fd = nth_root(img, i);
 		struct elf_file *f = root_fd == NOWHERE ? NULL : open_one(root_fd, path);

@@ -87,7 +87,7 @@ struct gopclntab *gopclntab_create(struct bytes table, struct go_module module)
 	g.pcs = from(table, bytes_u64(&b));
 	g.functions = from(table, bytes_u64(&b));
 	if (b.bad || g.functions.bad || !g.n_functions || g.n_functions > MAX_FUNCTIONS ||
-	    bytes_left(&g.functions) / (2u * g.layout->entry_bytes) < g.n_functions)
+	    bytes_left(&g.functions) / ((size_t)2 * g.layout->entry_bytes) < g.n_functions)
 		return NULL;
 	struct gopclntab *ret = mem_alloc(sizeof(*ret));
 	*ret = g;
@@ -122,10 +122,10 @@ static bool read_func(const struct gopclntab *g, uint64_t i, struct go_func *ret
 	uint8_t n_funcdata = bytes_u8(&b);
 	if (b.bad)
 		return false;
-	struct bytes at = from(b, PCDATA_INL_TREE_INDEX * 4);
+	struct bytes at = from(b, (uint64_t)PCDATA_INL_TREE_INDEX * 4);
 	if (n_pcdata > PCDATA_INL_TREE_INDEX)
 		ret->inline_index_table = bytes_u32(&at);
-	at = from(b, (uint64_t)n_pcdata * 4 + FUNCDATA_INL_TREE * 4);
+	at = from(b, (uint64_t)n_pcdata * 4 + (uint64_t)FUNCDATA_INL_TREE * 4);
 	if (n_funcdata > FUNCDATA_INL_TREE && !at.bad && g->layout->inlined_size)
 		ret->inline_tree = bytes_u32(&at);
 	return true;

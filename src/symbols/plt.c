@@ -203,7 +203,7 @@ static bool find_aarch64(const struct plt *p, const struct stubs *stubs, uint64_
 		                          << 43) >>
 		                43;
 		uint64_t page = ((stubs->addr + pos) & ~(uint64_t)4095) + (uint64_t)pages * 4096;
-		return find_slot(p, page + (ldr >> 10 & 0xfff) * 8, ret);
+		return find_slot(p, page + (uint64_t)(ldr >> 10 & 0xfff) * 8, ret);
 	}
 	return false;
 }

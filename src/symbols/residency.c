@@ -2,7 +2,7 @@
 #include "residency.h"
 
 #include <fcntl.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #define CALLS_BETWEEN 8
@@ -13,11 +13,13 @@ static size_t file_pages(const struct residency *r)
 {
 	char text[128];
 	ssize_t n = pread(r->statm_fd, text, sizeof(text) - 1, 0);
-	unsigned long total, resident, shared;
 	if (n <= 0)
 		return 0;
 	text[n] = '\0';
-	return sscanf(text, "%lu %lu %lu", &total, &resident, &shared) == 3 ? shared : 0;
+	char *p = text;
+	strtoul(p, &p, 10); /* size */
+	strtoul(p, &p, 10); /* resident */
+	return strtoul(p, &p, 10);
 }
 
 void residency_check(struct residency *r, void (*drop)(void *arg), void *arg)
