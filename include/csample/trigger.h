@@ -51,6 +51,9 @@ struct err *perf_ring_add_thread(struct perf_ring *r, pid_t tid);
 struct err *perf_ring_enable(struct perf_ring *r);
 void perf_ring_disable(struct perf_ring *r);
 int perf_ring_fd(const struct perf_ring *r); /* to poll */
+/* What the clock of a CPU-wide ring has counted, ns. It stops for good when the CPU goes offline,
+ * even if that comes back at once (measured on 6.18). 0: not a clock of a CPU. */
+uint64_t perf_ring_clock_ns(const struct perf_ring *r);
 
 struct perf_drained {
 	unsigned ticks; /* samples of the target */

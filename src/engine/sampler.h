@@ -60,7 +60,8 @@ struct sampler {
 	pid_t tid;
 	bool started;
 	_Atomic enum sampler_state state;
-	_Atomic bool retire; /* its CPU is offline */
+	_Atomic bool retire; /* its CPU is offline, or was */
+	uint64_t clock_ns;   /* of its ring when last looked at; the worker's */
 	uint64_t random;
 	uint64_t holding_since_ns; /* a thread is off its CPU because of us; 0: none */
 };

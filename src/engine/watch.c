@@ -140,6 +140,14 @@ static void look_for_exec(struct engine *e)
 		e->exec_ns = now_ns();
 }
 
+/* Whether the CPU of a sampler was away since we last looked, however shortly. */
+static bool clock_stopped(struct sampler *s)
+{
+	uint64_t before = s->clock_ns;
+	s->clock_ns = perf_ring_clock_ns(s->ring);
+	return before && s->clock_ns == before;
+}
+
 /* The event of a CPU that went offline stays dead when it comes back: its sampler ends, and a new
  * one is made then. */
 static void retire_offline(struct engine *e, const int *cpus, size_t n)
@@ -149,7 +157,9 @@ static void retire_offline(struct engine *e, const int *cpus, size_t n)
 		bool online = false;
 		for (size_t i = 0; i < n; i++)
 			online |= (size_t)cpus[i] == cpu;
-		if (!s || !s->started || (online && !atomic_load(&s->retire)))
+		if (!s || !s->started)
+			continue;
+		if (online && !atomic_load(&s->retire) && !clock_stopped(s))
 			continue;
 		if (atomic_load(&s->state) != SAMPLER_ENDED) {
 			sampler_retire(s); /* again, in case it was not asleep yet */

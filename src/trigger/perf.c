@@ -189,6 +189,15 @@ int perf_ring_fd(const struct perf_ring *r)
 	return r->fds.n ? r->fds.items[0] : -1;
 }
 
+uint64_t perf_ring_clock_ns(const struct perf_ring *r)
+{
+	uint64_t count;
+	if (r->access.scope != PERF_CPU_WIDE || r->config.cycles ||
+	    read(perf_ring_fd(r), &count, sizeof(count)) != sizeof(count))
+		return 0;
+	return count;
+}
+
 /* The fields in the order of perf_event_open(2): TID, TIME, CALLCHAIN, REGS_USER. The kernel wrote
  * them, but a bound costs nothing. */
 static void parse_sample(const struct perf_ring *r, const struct perf_event_header *h,
