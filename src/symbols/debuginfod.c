@@ -14,9 +14,11 @@
 #include "debugfile.h"
 
 /* A server that answers slowly costs some names, not the profile. */
-#define FILE_SECONDS     30
-#define ALL_SECONDS      90
-#define PATIENCE_SECONDS 2
+#define ANSWER_SECONDS   8 /* without a byte; then no server is asked again */
+#define SMALLEST_FILE    1000
+#define FILE_SECONDS     60
+#define ALL_SECONDS      120
+#define PATIENCE_SECONDS 2 /* before the user is told what takes so long */
 
 static struct {
 	bool loaded, usable;
@@ -76,22 +78,23 @@ bool debuginfod_configured(void)
 
 struct wait {
 	double start_s, limit_s;
-	bool said;
+	bool said, silent;
 	const char *what;
 };
 
-/* Called by the library while it waits; non-zero ends the wait. */
-static int progress(debuginfod_client *client, long a, long b)
+/* Called by the library while it waits, with the bytes that came and the bytes to come; non-zero
+ * ends the wait. */
+static int progress(debuginfod_client *client, long done, long all)
 {
-	(void)a;
-	(void)b;
+	(void)all;
 	struct wait *w = lib.get_user_data(client);
 	double waited_s = now_s() - w->start_s;
 	if (waited_s > PATIENCE_SECONDS && !w->said) {
 		log_info("fetching debug information of %s", w->what);
 		w->said = true;
 	}
-	return waited_s > w->limit_s;
+	w->silent = done < SMALLEST_FILE && waited_s > ANSWER_SECONDS;
+	return w->silent || waited_s > w->limit_s;
 }
 
 struct elf_file *debuginfod_find(const uint8_t *build_id, size_t len, const char *what)
@@ -102,16 +105,18 @@ struct elf_file *debuginfod_find(const uint8_t *build_id, size_t len, const char
 	if (!client)
 		return NULL;
 	double left_s = ALL_SECONDS - lib.spent_s;
-	struct wait w = {now_s(), left_s < FILE_SECONDS ? left_s : FILE_SECONDS, false, what};
+	struct wait w = {.start_s = now_s(),
+	                 .limit_s = left_s < FILE_SECONDS ? left_s : FILE_SECONDS,
+	                 .what = what};
 	char *path = NULL;
 	lib.set_user_data(client, &w);
 	lib.set_progressfn(client, progress);
 	int fd = lib.find(client, build_id, (int)len, &path);
 	lib.end(client);
-	lib.spent_s += now_s() - w.start_s;
+	lib.spent_s = w.silent ? ALL_SECONDS : lib.spent_s + now_s() - w.start_s;
 	log_debug(LOG_SYMBOLS, "debuginfod: %s: %s", what, fd < 0 ? strerror(-fd) : path);
 	if (!debuginfod_configured())
-		log_info("debuginfod took %d s: no more debug information is fetched", ALL_SECONDS);
+		log_info("the servers of DEBUGINFOD_URLS are too slow: no more is fetched");
 	struct elf_file *f = fd < 0 ? NULL : elf_file_open(fd, path);
 	free(path);
 	if (f && (f->build_id_len != len || memcmp(f->build_id, build_id, len) != 0)) {

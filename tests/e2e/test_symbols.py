@@ -302,17 +302,26 @@ inside: nop
         .type versioned_1, @function
 versioned_1: ret
         .size versioned_1, 1
-        .section .text.end, "ax"
-        .space 4, 0x90
+        .symver versioned_1, versioned@@NEW
+        .space 15, 0x90
+last:   nop
+        .section other, "ax"
+        .space 16, 0x90
 """)
+    script = tmp_path / "a.map"
+    script.write_text("NEW { global: *; };")
     path = tmp_path / "a.so"
-    run("gcc", "-shared", "-nostdlib", "-o", path, source)
+    run("gcc", "-shared", "-nostdlib", "-o", path, source, f"-Wl,--version-script={script}")
     start, size = section(path)
-    addrs = [start, start + 1, start + 2, start + 16, start + 17, start + 30, start + size - 1]
-    mine, _ = csample(symname, path, addrs)
-    assert [mine[a][0].function for a in addrs] == [
-        "nice", "nice", f"a.so+{start + 2:#x}", "unsized", "inside", "inside", mine[addrs[-1]][0].function]
-    assert mine[start + 32 if start + 32 in mine else start][0].function
+    other, _ = section(path, "other")
+    wanted = {start: "nice", start + 1: "nice",
+              start + 2: f"a.so+{start + 2:#x}",  # behind a function whose size is known
+              start + 16: "unsized", start + 17: "inside", start + 31: "inside",
+              start + 32: "versioned", start + 33: f"a.so+{start + 33:#x}",
+              start + 48: "last",
+              other: f"a.so+{other:#x}", other + 8: f"a.so+{other + 8:#x}"}
+    mine, _ = csample(symname, path, list(wanted))
+    assert {a: f[0].function for a, f in mine.items()} == wanted
 
 
 def test_public_names_of_libc(symname):
@@ -423,7 +432,7 @@ def free_port():
 
 
 def test_debuginfod(symname, built, tmp_path):
-    """A real server on loopback; and one that does not answer costs nothing but its names."""
+    """A real server on loopback."""
     need("debuginfod")
     import time
     import urllib.request
@@ -457,3 +466,19 @@ def test_debuginfod(symname, built, tmp_path):
     finally:
         server.terminate()
         server.wait()
+
+
+def test_debuginfod_that_never_answers(symname, built, tmp_path):
+    """It costs some seconds, once, and the names."""
+    import socket
+    need("debuginfod")
+    stripped, debug = split(built("g++", "-gdwarf-5", "-O2"), tmp_path)
+    debug.unlink()
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(8)
+        env = {"DEBUGINFOD_URLS": f"http://127.0.0.1:{silent.getsockname()[1]}",
+               "DEBUGINFOD_CACHE_PATH": str(tmp_path / "cache")}
+        mine, source = csample(symname, stripped, [0x1200, 0x1300], env=env)
+    assert source == "dynsym"
+    assert mine[0x1200][0].function == "prog+0x1200"
