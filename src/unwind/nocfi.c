@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "nocfi.h"
 
+#include <gelf.h>
+#include <libelf.h>
 #include <string.h>
 
 #include <csample/mem.h>
+
+#include "depth.h"
 
 /* Code this far behind the entry point still belongs to it: glibc's and musl's are under 48 bytes.
  */
@@ -11,6 +15,12 @@
 /* A function without CFI or frame pointer is small: assembly. Beyond, a call to its start says
  * little. */
 #define MAX_LEAF_SIZE 4096
+#define MAX_INIT_SIZE 64
+#define MAX_DYNAMIC   256
+/* Words of the stack, and functions that the calls found there go to, that are tried for a frame.
+ */
+#define MAX_FRAME_WORDS 2048
+#define MAX_STARTS      8
 
 /* Functions nobody calls, by the names their C libraries and runtimes give them: musl src/thread
  * and crt, glibc sysdeps/unix/sysv/linux, Go src/runtime/asm_*.s before 1.17 (later ones: go.c). */
@@ -188,40 +198,98 @@ static bool is_root_name(const char *name)
 	return false;
 }
 
-/* At its first instruction a function has touched nothing. */
-static void entry_rule(struct rule *ret)
+static bool depth_from(struct walk *w, const struct image *img, uint64_t start, uint64_t vaddr,
+                       struct depth *d, struct rule *ret)
 {
-	frame_rule(ret, RULE_CHECK_CALL, REG_SP, ARCH_MIN_FRAME);
-	if (ARCH_RA == REG_PC)
-		rule_add_slot(ret, REG_PC, SLOT_AT_CFA, 0, -8);
-	else
-		rule_add_slot(ret, REG_PC, SLOT_IS_REG, ARCH_RA, 0);
-	rule_finish(ret);
+	return start <= vaddr && vaddr - start <= DEPTH_MAX_CODE &&
+	       depth_at(img, start, vaddr, !w->is_exact, d) && depth_rule(d, ret);
 }
 
-void nocfi_rule(struct image *img, uint64_t vaddr, bool is_exact, unwinder_namer *namer,
+/* The functions the dynamic loader calls by the dynamic section, DT_INIT and DT_FINI: crti.o and
+ * crtn.o have no CFI for them. */
+static bool rule_from_init(struct walk *w, const struct image *img, uint64_t vaddr,
+                           struct rule *ret)
+{
+	struct depth d;
+	for (Elf_Scn *scn = NULL; (scn = elf_nextscn(img->elf, scn));) {
+		GElf_Shdr sh;
+		GElf_Dyn dyn;
+		if (!gelf_getshdr(scn, &sh) || sh.sh_type != SHT_DYNAMIC)
+			continue;
+		Elf_Data *data = elf_getdata(scn, NULL);
+		for (int i = 0; data && i < MAX_DYNAMIC && gelf_getdyn(data, i, &dyn); i++)
+			if ((dyn.d_tag == DT_INIT || dyn.d_tag == DT_FINI) &&
+			    vaddr - dyn.d_un.d_ptr < MAX_INIT_SIZE)
+				return depth_from(w, img, dyn.d_un.d_ptr, vaddr, &d, ret);
+	}
+	return false;
+}
+
+static bool is_in_entry(const struct walk *w, uint64_t ra)
+{
+	const struct mapping *m = walk_code(w, ra);
+	return m && m->image && m->image->entry && ra - m->bias - m->image->entry < ENTRY_SIZE;
+}
+
+/* Where no symbol tells the start of the function, a call of it does: the return address of this
+ * frame is somewhere up the stack. It is the one after a direct call to code from which pc is
+ * reached at just the depth of its slot; or, if nothing before it can be one, that of the entry
+ * point: musl gets from there to main's caller by jumps. */
+static bool rule_by_caller(struct walk *w, const struct image *img, uint64_t vaddr,
+                           struct rule *ret)
+{
+	uint64_t sp = w->regs.r[REG_SP], bias = w->regs.r[REG_PC] - vaddr;
+	unsigned tries = 0;
+	bool only_one = true;
+	for (unsigned i = 0; i < MAX_FRAME_WORDS && tries < MAX_STARTS; i++) {
+		uint64_t slot = sp + 8 * (uint64_t)i, ra, target;
+		struct depth d;
+		if (!walk_read(w, slot, &ra)) {
+			w->wants_more = w->end == STACK_SHORT;
+			return false;
+		}
+		if (only_one && walk_code(w, ra) && walk_is_after_call(w, ra)) {
+			only_one = false;
+			if (is_in_entry(w, ra)) {
+				d = (struct depth){.sp = (int32_t)i * 8, .fp = DEPTH_UNKNOWN};
+				return depth_rule(&d, ret);
+			}
+		}
+		if (!walk_call_target(w, ra, &target) || target - bias > vaddr)
+			continue;
+		tries++;
+		if (!depth_from(w, img, target - bias, vaddr, &d, ret))
+			continue;
+		if (ret->cfa_reg == REG_SP ? sp + (uint64_t)d.sp == slot
+		                           : regs_known(&w->regs, REG_FP) &&
+		                                     w->regs.r[REG_FP] + (uint64_t)d.fp == slot)
+			return true;
+	}
+	return false;
+}
+
+void nocfi_rule(struct walk *w, struct image *img, uint64_t vaddr, unwinder_namer *namer,
                 void *namer_arg, struct rule *ret)
 {
 	const char *name = NULL;
 	uint64_t start = 0;
-	*ret = (struct rule){.kind = RULE_NO_CFI};
-	if (nocfi_sigreturn(img, vaddr, is_exact, ret))
+	struct depth d;
+	*ret = (struct rule){.kind = RULE_ROOT};
+	if (nocfi_sigreturn(img, vaddr, w->is_exact, ret))
 		return;
-	if (img->entry && vaddr - img->entry < ENTRY_SIZE) {
-		ret->kind = RULE_ROOT;
+	if (img->entry && vaddr - img->entry < ENTRY_SIZE)
 		return;
-	}
-	if (is_exact ? leaf_rule(img, vaddr, ret) : exits(img, vaddr)) {
-		if (!is_exact)
-			ret->kind = RULE_ROOT;
+	if (!w->is_exact && exits(img, vaddr))
 		return;
-	}
-	if (!namer || !namer(namer_arg, img, vaddr - !is_exact, &name, &start))
+	bool named = namer && namer(namer_arg, img, vaddr - !w->is_exact, &name, &start);
+	if (named && !w->is_exact && is_root_name(name))
 		return;
-	if (is_exact && start == vaddr)
-		entry_rule(ret);
-	else if (!is_exact && is_root_name(name))
-		ret->kind = RULE_ROOT;
+	if (w->is_exact && leaf_rule(img, vaddr, ret))
+		return;
+	if (named && depth_from(w, img, start, vaddr, &d, ret))
+		return;
+	if (!rule_from_init(w, img, vaddr, ret) && !rule_by_caller(w, img, vaddr, ret))
+		*ret = (struct rule){.kind = RULE_NO_CFI};
 }
 
 /* The word at a leaf's stack pointer is its return address if the call before that goes to the
@@ -245,6 +313,16 @@ static bool step_frameless(struct walk *w)
 #endif
 }
 
+/* Is there something further up that looks like the frame of a caller? */
+static bool has_calls_above(struct walk *w)
+{
+	uint64_t sp = w->regs.r[REG_SP], word, target;
+	for (unsigned i = 0; i < MAX_FRAME_WORDS && walk_read(w, sp + 8 * (uint64_t)i, &word); i++)
+		if (walk_call_target(w, word, &target))
+			return true;
+	return false;
+}
+
 bool nocfi_step(struct walk *w)
 {
 	if (step_frameless(w))
@@ -252,16 +330,17 @@ bool nocfi_step(struct walk *w)
 	uint64_t fp = w->regs.r[REG_FP], sp = w->regs.r[REG_SP], next, ra;
 	if (!regs_known(&w->regs, REG_FP))
 		return walk_fail(w, STACK_NO_RULE);
-	/* psABI: zero marks the outermost frame; at a leaf it may be any value. */
+	/* psABI: zero marks the outermost frame; but it may as well be any value, at a leaf or
+	 * where frame pointers are not kept. */
 	if (!fp)
-		return walk_fail(w, w->is_exact ? STACK_NO_RULE : STACK_ROOT);
+		return walk_fail(w, w->is_exact || has_calls_above(w) ? STACK_NO_RULE : STACK_ROOT);
 	if (fp % 8 || fp < sp)
 		return walk_fail(w, STACK_NO_RULE);
 	if (!walk_read(w, fp, &next) || !walk_read(w, fp + 8, &ra))
 		return walk_fail(w, w->end == STACK_SHORT ? STACK_SHORT : STACK_NO_RULE);
 	ra = arch_strip(ra);
 	if (!ra && !next)
-		return walk_fail(w, STACK_ROOT);
+		return walk_fail(w, w->is_exact || has_calls_above(w) ? STACK_NO_RULE : STACK_ROOT);
 	if (!walk_is_after_call(w, ra))
 		return walk_fail(w, STACK_NO_RULE);
 	w->regs.valid = 0; /* what else the function saved is not known */

@@ -12,9 +12,9 @@
 
 /* Frame the kernel built for a signal's handler, if vaddr is in the code that returns from it. */
 bool nocfi_sigreturn(const struct image *img, uint64_t vaddr, bool is_exact, struct rule *ret);
-/* The rule at vaddr by the code around it: a root, a PLT stub, a prologue or epilogue; else
- * RULE_NO_CFI. namer may be NULL. */
-void nocfi_rule(struct image *img, uint64_t vaddr, bool is_exact, unwinder_namer *namer,
+/* The rule at vaddr, where w is, by the code around it: a root, a PLT stub, an epilogue, or how
+ * deep the stack is since the start of the function; else RULE_NO_CFI. namer may be NULL. */
+void nocfi_rule(struct walk *w, struct image *img, uint64_t vaddr, unwinder_namer *namer,
                 void *namer_arg, struct rule *ret);
 /* Goes to the caller by the frame pointer, or by the word at the stack pointer where that is proven
  * to be the return address. w is left as it was when false; w->end is set, and STACK_ROOT means

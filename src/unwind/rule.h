@@ -38,7 +38,6 @@ enum {
 	RULE_DEREF = 2,  /* CFA = memory at (cfa_reg + cfa_off), + cfa_add */
 	RULE_PLAIN = 4,  /* all slots are SLOT_AT_CFA and below it */
 	RULE_CHECK_CALL = 8, /* a guess: holds only if the return address is after a call */
-	RULE_ANY_SP = 16,    /* the stack may have been switched: no order of stack pointers */
 };
 
 /* 16 bytes and 8 for each slot. */

@@ -6,11 +6,13 @@
  * A rule comes, when its address is first seen, from Go's table, CFI, or the code itself. Rows too
  * complex for a rule go through libunwind each time; code without either through frame pointers. */
 #include <stdlib.h>
+#include <string.h>
 
 #include <csample/hash.h>
 #include <csample/mem.h>
 #include <csample/unwinder.h>
 
+#include "depth.h"
 #include "generic.h"
 #include "go.h"
 #include "nocfi.h"
@@ -18,7 +20,8 @@
 #include "tables.h"
 #include "walk.h"
 
-#define HINTS 256
+#define HINTS       256
+#define RETRY_EVERY 8
 
 struct unwinder {
 	unwinder_namer *namer;
@@ -28,6 +31,7 @@ struct unwinder {
 	/* Where the mapping of a page was found last; checked, so it need not be dropped when maps
 	 * or targets change. */
 	uint32_t hints[HINTS];
+	unsigned failures; /* of code without a rule */
 	struct unwinder_stats stats;
 };
 
@@ -117,9 +121,10 @@ static bool find_row(struct unwinder *u, struct image *img, uint64_t vaddr, stru
 	return *has_fde && cfi_run(&fde, vaddr, ret);
 }
 
-static void make_rule(struct unwinder *u, struct image *img, uint64_t vaddr, bool is_exact,
+static void make_rule(struct unwinder *u, struct walk *w, struct image *img, uint64_t vaddr,
                       struct rule *ret)
 {
+	bool is_exact = w->is_exact;
 	struct cfi_row row;
 	bool has_fde;
 	uint64_t lookup = vaddr - !is_exact;
@@ -135,18 +140,54 @@ static void make_rule(struct unwinder *u, struct image *img, uint64_t vaddr, boo
 	else if (has_fde)
 		*ret = (struct rule){.kind = RULE_BAD};
 	else
-		nocfi_rule(img, vaddr, is_exact, u->namer, u->namer_arg, ret);
+		nocfi_rule(w, img, vaddr, u->namer, u->namer_arg, ret);
 }
 
-static const struct rule *rule_at(struct unwinder *u, struct image *img, uint64_t vaddr,
-                                  bool is_exact)
+/* Keys: the address, whether the rule is one of rule_by_sp(), and whether pc is exact. */
+static uint64_t key_of(const struct walk *w, uint64_t vaddr)
 {
-	uint64_t key = vaddr << 1 | is_exact;
-	const struct rule *rule = rules_get(u->rules, img->id, key);
+	return vaddr << 2 | w->is_exact;
+}
+
+static const struct rule *put_rule(struct unwinder *u, const struct walk *w,
+                                   const struct image *img, uint64_t vaddr, const struct rule *rule)
+{
+	u->stats.rules_made++;
+	return rules_put(u->rules, img->id, key_of(w, vaddr), rule);
+}
+
+static const struct rule *rule_at(struct unwinder *u, struct walk *w, struct image *img,
+                                  uint64_t vaddr)
+{
+	const struct rule *rule = rules_get(u->rules, img->id, key_of(w, vaddr));
 	if (rule)
 		return rule;
 	union rule_buf buf;
-	make_rule(u, img, vaddr, is_exact, &buf.rule);
+	make_rule(u, w, img, vaddr, &buf.rule);
+	return put_rule(u, w, img, vaddr, &buf.rule);
+}
+
+/* The same rule by the stack pointer, for a frame whose frame pointer is not known: of sleeping
+ * threads only pc and stack pointer are. How deep the stack is here, the code tells. */
+static const struct rule *rule_by_sp(struct unwinder *u, struct walk *w, struct image *img,
+                                     uint64_t vaddr, const struct rule *by_fp)
+{
+	uint64_t key = key_of(w, vaddr) | 2;
+	const struct rule *rule = rules_get(u->rules, img->id, key);
+	if (rule)
+		return rule;
+	struct cfi_fde fde;
+	struct depth depth;
+	union rule_buf buf;
+	memcpy(&buf.rule, by_fp, rule_size(by_fp));
+	buf.rule.kind = RULE_BAD;
+	if (tables_find(tables_of(img, &u->stats.bytes), vaddr - !w->is_exact, &fde) &&
+	    depth_at(img, fde.start, vaddr, !w->is_exact, &depth) && depth.sp != DEPTH_UNKNOWN) {
+		buf.rule.kind = RULE_FRAME;
+		buf.rule.flags |= RULE_CHECK_CALL;
+		buf.rule.cfa_reg = REG_SP;
+		buf.rule.cfa_off = depth.sp + 8;
+	}
 	u->stats.rules_made++;
 	return rules_put(u->rules, img->id, key, &buf.rule);
 }
@@ -157,19 +198,53 @@ static bool step_by_frame_pointer(struct unwinder *u, struct walk *w)
 	return nocfi_step(w);
 }
 
-static bool step_by_rule(struct unwinder *u, struct walk *w, const struct rule *rule)
+/* A rule that may be wrong: true if it leads to a return address; else w is as it was. */
+static bool step_if_call(struct unwinder *u, struct walk *w, const struct rule *rule)
 {
-	if (rule->flags & RULE_CHECK_CALL) {
-		struct walk before = *w;
-		if (walk_step(w, rule) && walk_is_after_call(w, w->regs.r[REG_PC])) {
-			u->stats.by_rule++;
-			return true;
-		}
-		*w = before;
+	struct walk before = *w;
+	if (rule->kind == RULE_FRAME && walk_step(w, rule) &&
+	    walk_is_after_call(w, w->regs.r[REG_PC])) {
+		u->stats.by_rule++;
+		return true;
+	}
+	*w = before;
+	return false;
+}
+
+static bool step_by_rule(struct unwinder *u, struct walk *w, struct image *img, uint64_t vaddr,
+                         const struct rule *rule)
+{
+	if (rule->flags & RULE_CHECK_CALL)
+		return step_if_call(u, w, rule) || step_by_frame_pointer(u, w);
+	if (!regs_known(&w->regs, rule->cfa_reg)) {
+#if defined(__aarch64__)
+		/* After a step by frame pointer the stack pointer is unknown; but the psABI has
+		 * frame records, and distributions build with them. */
 		return step_by_frame_pointer(u, w);
+#endif
+		return (rule->cfa_reg == REG_FP && !(rule->flags & RULE_DEREF) &&
+		        step_if_call(u, w, rule_by_sp(u, w, img, vaddr, rule))) ||
+		       walk_fail(w, STACK_BAD_CFI);
 	}
 	u->stats.by_rule++;
 	return walk_step(w, rule);
+}
+
+/* That nothing was found when this code was first seen may be due to that stack: now and then
+ * another one is asked. */
+static bool step_without_rule(struct unwinder *u, struct walk *w, struct image *img, uint64_t vaddr)
+{
+	union rule_buf buf;
+	if (step_by_frame_pointer(u, w))
+		return true;
+	enum stack_end end = w->end;
+	if (end == STACK_NO_RULE && ++u->failures % RETRY_EVERY == 0) {
+		make_rule(u, w, img, vaddr, &buf.rule);
+		if (buf.rule.kind == RULE_FRAME)
+			return step_if_call(u, w, put_rule(u, w, img, vaddr, &buf.rule)) ||
+			       walk_fail(w, end);
+	}
+	return walk_fail(w, end == STACK_NO_RULE && w->wants_more ? STACK_SHORT : end);
 }
 
 static bool step(struct unwinder *u, struct walk *w, struct image *img, uint64_t vaddr,
@@ -179,13 +254,7 @@ static bool step(struct unwinder *u, struct walk *w, struct image *img, uint64_t
 	bool has_fde;
 	switch ((enum rule_kind)rule->kind) {
 	case RULE_FRAME:
-#if defined(__aarch64__)
-		/* After a step by frame pointer the stack pointer is unknown; but the psABI has
-		 * frame records, and distributions build with them. */
-		if (!regs_known(&w->regs, rule->cfa_reg))
-			return step_by_frame_pointer(u, w);
-#endif
-		return step_by_rule(u, w, rule);
+		return step_by_rule(u, w, img, vaddr, rule);
 	case RULE_ROOT:
 		return walk_fail(w, STACK_ROOT);
 	case RULE_LIBUNWIND:
@@ -194,7 +263,7 @@ static bool step(struct unwinder *u, struct walk *w, struct image *img, uint64_t
 			return walk_fail(w, STACK_BAD_CFI);
 		return generic_step(u->generic, w, &row);
 	case RULE_NO_CFI:
-		return step_by_frame_pointer(u, w);
+		return step_without_rule(u, w, img, vaddr);
 	case RULE_BAD:
 		break;
 	}
@@ -220,7 +289,7 @@ static bool push_and_step(struct unwinder *u, struct walk *w, uint32_t process, 
 		return is_code ? step_by_frame_pointer(u, w) : walk_fail(w, STACK_NO_RULE);
 	}
 	uint64_t vaddr = pc - m->bias;
-	const struct rule *rule = rule_at(u, m->image, vaddr, w->is_exact);
+	const struct rule *rule = rule_at(u, w, m->image, vaddr);
 	/* The code that returns from a signal was not called either. */
 	if (rule->flags & RULE_SIGNAL)
 		raw.flags = 0;
@@ -248,6 +317,7 @@ void unwind(struct unwinder *u, const struct maps *maps, uint32_t process,
 	while (push_and_step(u, &w, process, stack)) {
 		u->stats.steps++;
 		stack->cfas[stack->n - 1] = w.cfa;
+		w.wants_more = false;
 		if (stack->n - first >= STACK_MAX_FRAMES) {
 			w.end = STACK_TOO_DEEP;
 			break;

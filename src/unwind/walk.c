@@ -101,9 +101,10 @@ bool walk_step(struct walk *w, const struct rule *rule)
 			return false;
 		cfa += (uint64_t)(int64_t)rule->cfa_add;
 	}
-	/* Stacks grow down. Only a signal's handler may run on another than what it interrupted. */
-	if (!(rule->flags & (RULE_SIGNAL | RULE_ANY_SP)) &&
-	    cfa < sp + (w->is_exact ? ARCH_MIN_FRAME : 8))
+	/* Stacks grow down. Only a signal's handler may run on another than what it interrupted;
+	 * and where the return address is in a register, nothing needs to be on the stack. */
+	uint64_t least = !w->is_exact ? 8 : (rule->flags & RULE_PLAIN) ? ARCH_MIN_FRAME : 0;
+	if (!(rule->flags & RULE_SIGNAL) && cfa < sp + least)
 		return walk_fail(w, STACK_LOOP);
 	if (!((rule->flags & RULE_PLAIN) && step_plain(w, rule, cfa)) && !step_slots(w, rule, cfa))
 		return false;

@@ -22,7 +22,9 @@ struct walk {
 	struct regs regs;
 	/* pc is where the thread is or was interrupted, not where a call will return to. */
 	bool is_exact;
-	uint64_t cfa;       /* of the frame last stepped over */
+	bool wants_more; /* of the stack: a return address was looked for up to the end of the copy
+	                  */
+	uint64_t cfa;    /* of the frame last stepped over */
 	enum stack_end end; /* why the last step was the last */
 };
 

@@ -3,10 +3,13 @@
  * compares with libunwind reading the stopped process. Prints one JSON object.
  *
  * unwind_stops [--stops N] [--seed N] [--stack BYTES] [--mode step|run|sleep] [--compare] [--alt]
- *              [--after-ms MS] [--chain outer,...,inner] -- CMD ARGS...
+ *              [--after-ms MS] [--chain outer,...,inner] [--shadow] [--no-names] [--repeat N] --
+ * CMD ARGS...
  *
- * step: single steps of one thread, in random strides; run: any thread, at random times;
- * sleep: as run, but of the registers only pc and stack pointer are given to the unwinder.
+ * --shadow: the truth is kept beside the program: each call it makes while it is stepped,
+ * instruction by instruction, is written down, and each stack must be exactly that list. Without
+ * signals only. step: single steps of one thread, in random strides; run: any thread, at random
+ * times; sleep: as run, but of the registers only pc and stack pointer are given to the unwinder.
  * --chain: wherever a function "inner" is on a stack, its callers must be the others, in this
  * order. */
 #include <dirent.h>
@@ -38,17 +41,18 @@ struct failure {
 };
 
 static struct {
-	unsigned stops, seed, after_ms;
+	unsigned stops, seed, after_ms, repeat;
 	size_t stack;
 	enum { STEP, RUN, SLEEP } mode;
-	bool compare, verbose;
+	bool compare, verbose, shadow, no_names;
 	char *chain[MAX_CHAIN];
 	unsigned n_chain;
 } opt = {.stops = 1000, .seed = 1, .stack = 256 * 1024, .mode = STEP};
 
 static struct {
-	unsigned stops, ends[STACK_ENDS], same, longer, shorter, differ, in_chain, broken_chain;
-	uint64_t frames, ns, deepest;
+	unsigned stops, ends[STACK_ENDS], same, longer, shorter, differ, in_chain, broken_chain,
+	        true_stacks, false_stacks;
+	uint64_t frames, ns, deepest, warm_ns, warm_frames;
 	struct failure failures[MAX_FAILURES];
 	unsigned n_failures;
 } sum;
@@ -58,6 +62,13 @@ static struct stack stack;
 static struct unwinder *unwinder;
 static struct images *images;
 static uint64_t random_state;
+
+/* The calls in progress, outermost first: where on the stack each return address is, and what it
+ * is. */
+static struct call {
+	uint64_t slot, ra;
+} * calls;
+static size_t n_calls, cap_calls;
 
 static uint64_t random_next(void)
 {
@@ -70,7 +81,7 @@ static uint64_t random_next(void)
 static uint64_t now_ns(void)
 {
 	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
@@ -206,6 +217,42 @@ static uint64_t absolute(const struct target *t, size_t i)
 	return 0;
 }
 
+/* After one step from (old_pc, old_sp): was that a call? */
+static void follow_call(pid_t tid, uint64_t old_pc, uint64_t old_sp, uint64_t sp)
+{
+	while (n_calls && calls[n_calls - 1].slot < sp)
+		n_calls--;
+	if (sp != old_sp - 8)
+		return;
+	uint64_t word = (uint64_t)ptrace(PTRACE_PEEKDATA, tid, (void *)sp, NULL);
+	if (word - old_pc < 2 || word - old_pc > 9)
+		return;
+	if (n_calls == cap_calls) {
+		cap_calls = cap_calls ? 2 * cap_calls : 1024;
+		calls = mem_realloc_array(calls, cap_calls, sizeof(*calls));
+	}
+	calls[n_calls++] = (struct call){sp, word};
+}
+
+static void check_against_calls(const struct target *t)
+{
+	bool same = stack.n == n_calls + 1;
+	size_t i = 1;
+	for (; i < stack.n && i <= n_calls; i++)
+		if (absolute(t, i) != calls[n_calls - i].ra)
+			break;
+	same &= i == stack.n;
+	sum.true_stacks += same;
+	sum.false_stacks += !same;
+	if (same)
+		return;
+	char where[128] = "", line[156];
+	describe(&stack.frames[i - 1], where, sizeof(where));
+	snprintf(line, sizeof(line), "(%s) %s caller of %s", stack_end_names[stack.end],
+	         i == stack.n ? "no" : "false", where);
+	note("untrue:", line);
+}
+
 static void print_stack(void)
 {
 	for (size_t i = 0; i < stack.n; i++) {
@@ -295,6 +342,13 @@ static void examine(struct target *t, pid_t tid, unw_addr_space_t as)
 	uint64_t begin = now_ns();
 	unwind(unwinder, &t->maps, (uint32_t)t->pid, &snap, &stack);
 	sum.ns += now_ns() - begin;
+	begin = now_ns();
+	for (unsigned i = 0; i < opt.repeat; i++) {
+		stack_reset(&stack);
+		unwind(unwinder, &t->maps, (uint32_t)t->pid, &snap, &stack);
+		sum.warm_frames += stack.n;
+	}
+	sum.warm_ns += now_ns() - begin;
 	sum.frames += stack.n;
 	if (stack.n > sum.deepest)
 		sum.deepest = stack.n;
@@ -311,6 +365,8 @@ static void examine(struct target *t, pid_t tid, unw_addr_space_t as)
 		check_chain();
 	if (opt.compare)
 		compare(t, tid, as);
+	if (opt.shadow)
+		check_against_calls(t);
 }
 
 /* Lets the stopped thread go on for one step or stride; false when it has ended. */
@@ -321,7 +377,10 @@ static bool stride(pid_t tid, int *sig)
 	unsigned kind = (unsigned)(random_next() % 100);
 	unsigned n =
 	        kind < 70 ? (unsigned)(random_next() % 40) + 1 : (unsigned)(random_next() % 1500);
-	if (kind >= 97) {
+	struct user_regs_struct before, after;
+	if (opt.shadow && ptrace(PTRACE_GETREGS, tid, NULL, &before))
+		return false;
+	if (kind >= 97 && !opt.shadow) {
 		int status;
 		ptrace(PTRACE_CONT, tid, NULL, (void *)(long)*sig);
 		struct timespec ts = {0, (long)(random_next() % 3000000)};
@@ -339,6 +398,12 @@ static bool stride(pid_t tid, int *sig)
 		if (waitpid(tid, &status, __WALL) != tid || !WIFSTOPPED(status))
 			return false;
 		*sig = status >> 16 || WSTOPSIG(status) == SIGTRAP ? 0 : WSTOPSIG(status);
+		if (opt.shadow) {
+			if (ptrace(PTRACE_GETREGS, tid, NULL, &after))
+				return false;
+			follow_call(tid, before.rip, before.rsp, after.rsp);
+			before = after;
+		}
 	}
 	return true;
 }
@@ -378,13 +443,18 @@ static void stop_at_random_times(struct target *t, unw_addr_space_t as)
 	}
 }
 
-static void stop_after_strides(struct target *t, unw_addr_space_t as)
+static bool hold(pid_t pid)
 {
-	int status, sig = 0;
-	if (ptrace(PTRACE_SEIZE, t->pid, NULL, NULL))
-		return;
-	ptrace(PTRACE_INTERRUPT, t->pid, NULL, NULL);
-	if (waitpid(t->pid, &status, __WALL) != t->pid || !WIFSTOPPED(status))
+	int status;
+	return !ptrace(PTRACE_SEIZE, pid, NULL, NULL) &&
+	       !ptrace(PTRACE_INTERRUPT, pid, NULL, NULL) && waitpid(pid, &status, __WALL) == pid &&
+	       WIFSTOPPED(status);
+}
+
+static void stop_after_strides(struct target *t, unw_addr_space_t as, bool is_held)
+{
+	int sig = 0;
+	if (!is_held && !hold(t->pid))
 		return;
 	for (unsigned i = 0; i < opt.stops && stride(t->pid, &sig); i++)
 		examine(t, t->pid, as);
@@ -404,13 +474,17 @@ static void print_sum(void)
 	       (unsigned long long)s.steps, (unsigned long long)s.by_rule,
 	       (unsigned long long)s.by_libunwind, (unsigned long long)s.by_frame_pointer,
 	       (unsigned long long)s.rules_made, s.bytes);
+	if (sum.warm_frames)
+		printf(", \"ns_per_warm_frame\": %.1f",
+		       (double)sum.warm_ns / (double)sum.warm_frames);
 	printf(", \"ends\": {");
 	for (unsigned i = 0; i < STACK_ENDS; i++)
 		printf("%s\"%s\": %u", i ? ", " : "", stack_end_names[i], sum.ends[i]);
 	printf("}, \"same\": %u, \"longer\": %u, \"shorter\": %u, \"differ\": %u, \"in_chain\": "
 	       "%u, "
-	       "\"broken_chain\": %u, \"failures\": {",
-	       sum.same, sum.longer, sum.shorter, sum.differ, sum.in_chain, sum.broken_chain);
+	       "\"broken_chain\": %u, \"true\": %u, \"false\": %u, \"failures\": {",
+	       sum.same, sum.longer, sum.shorter, sum.differ, sum.in_chain, sum.broken_chain,
+	       sum.true_stacks, sum.false_stacks);
 	for (unsigned i = 0; i < sum.n_failures; i++)
 		printf("%s\n  \"%s\": %u", i ? "," : "", sum.failures[i].what, sum.failures[i].n);
 	printf("}}\n");
@@ -419,9 +493,10 @@ static void print_sum(void)
 static void parse_args(int argc, char **argv)
 {
 	static const struct option longs[] = {
-	        {"stops", 1, NULL, 'n'},   {"seed", 1, NULL, 's'},     {"stack", 1, NULL, 'b'},
-	        {"mode", 1, NULL, 'm'},    {"compare", 0, NULL, 'c'},  {"chain", 1, NULL, 'f'},
-	        {"verbose", 0, NULL, 'v'}, {"after-ms", 1, NULL, 'a'}, {0}};
+	        {"stops", 1, NULL, 'n'},    {"seed", 1, NULL, 's'},     {"stack", 1, NULL, 'b'},
+	        {"mode", 1, NULL, 'm'},     {"compare", 0, NULL, 'c'},  {"chain", 1, NULL, 'f'},
+	        {"verbose", 0, NULL, 'v'},  {"after-ms", 1, NULL, 'a'}, {"shadow", 0, NULL, 'w'},
+	        {"no-names", 0, NULL, 'N'}, {"repeat", 1, NULL, 'r'},   {0}};
 	for (int c; (c = getopt_long(argc, argv, "+", longs, NULL)) != -1;) {
 		switch (c) {
 		case 'n':
@@ -444,6 +519,15 @@ static void parse_args(int argc, char **argv)
 		case 'c':
 			opt.compare = true;
 			break;
+		case 'r':
+			opt.repeat = (unsigned)strtoul(optarg, NULL, 10);
+			break;
+		case 'w':
+			opt.shadow = true;
+			break;
+		case 'N':
+			opt.no_names = true;
+			break;
 		case 'v':
 			opt.verbose = true;
 			break;
@@ -458,31 +542,48 @@ static void parse_args(int argc, char **argv)
 	}
 }
 
+/* A traced process, stopped right after its exec; -1: it cannot be run. */
+static pid_t start(char **argv)
+{
+	int status;
+	pid_t pid = fork();
+	if (!pid) {
+		dup2(STDERR_FILENO, STDOUT_FILENO); /* ours has the result alone */
+		raise(SIGSTOP);
+		execvp(argv[0], argv);
+		_exit(127);
+	}
+	waitpid(pid, &status, WUNTRACED);
+	if (!WIFSTOPPED(status) ||
+	    ptrace(PTRACE_SEIZE, pid, NULL, (void *)(long)PTRACE_O_TRACEEXEC))
+		return -1;
+	kill(pid, SIGCONT);
+	while (waitpid(pid, &status, __WALL) == pid && WIFSTOPPED(status)) {
+		if (status >> 8 == (SIGTRAP | PTRACE_EVENT_EXEC << 8))
+			return pid;
+		ptrace(PTRACE_CONT, pid, NULL,
+		       (void *)(long)(status >> 16 || WSTOPSIG(status) == SIGSTOP
+		                              ? 0
+		                              : WSTOPSIG(status)));
+	}
+	return -1;
+}
+
 int main(int argc, char **argv)
 {
 	parse_args(argc, argv);
 	if (optind == argc || opt.stack < 4096)
 		return 2;
 	random_state = opt.seed * 0x9e3779b97f4a7c15ULL + 1;
-	pid_t pid = fork();
-	if (!pid) {
-		/* Held at its first instruction until it is seized. */
-		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
-		dup2(STDERR_FILENO, STDOUT_FILENO); /* ours has the result alone */
-		execvp(argv[optind], argv + optind);
-		_exit(127);
-	}
-	int status;
-	waitpid(pid, &status, 0);
-	if (!WIFSTOPPED(status)) {
+	pid_t pid = start(argv + optind);
+	if (pid < 0) {
 		fprintf(stderr, "%s: cannot run\n", argv[optind]);
 		return 1;
 	}
+	/* Held at its first instruction; otherwise it runs. */
 	bool from_start = !opt.after_ms && opt.mode == STEP;
-	/* SIGSTOP keeps it where it is between the two ways of being traced. */
-	ptrace(PTRACE_DETACH, pid, NULL, (void *)(long)(from_start ? SIGSTOP : 0));
-	if (from_start)
-		waitpid(pid, &status, WUNTRACED);
+	if (!from_start)
+		ptrace(PTRACE_DETACH, pid, NULL, NULL);
 	usleep(opt.after_ms * 1000);
 	struct strings *strings = strings_create();
 	struct target *t;
@@ -495,12 +596,10 @@ int main(int argc, char **argv)
 	}
 	snap.bytes = mem_alloc(opt.stack);
 	stack_init(&stack);
-	unwinder = unwinder_create(namer, NULL);
+	unwinder = unwinder_create(opt.no_names ? NULL : namer, NULL);
 	unw_addr_space_t as = unw_create_addr_space(&_UPT_accessors, 0);
 	if (opt.mode == STEP) {
-		if (from_start)
-			kill(pid, SIGCONT);
-		stop_after_strides(t, as);
+		stop_after_strides(t, as, from_start);
 	} else {
 		stop_at_random_times(t, as);
 	}
@@ -513,5 +612,6 @@ int main(int argc, char **argv)
 	stack_deinit(&stack);
 	unw_destroy_addr_space(as);
 	free(snap.bytes);
+	free(calls);
 	return 0;
 }

@@ -36,7 +36,8 @@ NOINLINE uint64_t outer(uint64_t x)
 
 NOINLINE uint64_t recurse(int n, uint64_t x)
 {
-	return n ? recurse(n - 1, x + 1) * 3 + 1 : innermost(x);
+	volatile uint64_t kept = x; /* a frame of its own, whatever the optimizer thinks */
+	return n ? recurse(n - 1, x + 1) * 3 + kept : innermost(x);
 }
 
 static int by_value(const void *a, const void *b)
