@@ -19,8 +19,9 @@
 
 #if defined(__x86_64__)
 
-#define MAX_DEPTH (1 << 24)
-#define DWARF_RBP 6
+#define MAX_DEPTH        (1 << 24)
+#define MAX_INSTRUCTIONS 20000 /* half a millisecond */
+#define DWARF_RBP        6
 
 struct place {
 	uint32_t at;
@@ -36,6 +37,7 @@ struct explorer {
 	uint8_t *seen; /* a bit for each byte */
 	places sure, calls, guesses;
 	size_t next_call; /* calls are taken in order */
+	unsigned budget;  /* instructions */
 	struct depth at_switch;
 	bool has_switch, found;
 	struct depth result;
@@ -177,7 +179,7 @@ static bool follow(struct explorer *e, const struct insn *i, size_t next, const 
 static void run(struct explorer *e, struct place from)
 {
 	struct depth d = from.depth;
-	for (size_t at = from.at; at < e->size && !e->found;) {
+	for (size_t at = from.at; at < e->size && !e->found && e->budget; e->budget--) {
 		struct insn i;
 		if (e->seen[at / 8] >> (at % 8) & 1)
 			return;
@@ -193,11 +195,11 @@ static void run(struct explorer *e, struct place from)
 	}
 }
 
-static void explore(struct explorer *e)
+static void explore(struct explorer *e, uint64_t from)
 {
 	const struct depth start = {.fp = DEPTH_UNKNOWN};
-	enqueue(&e->sure, 0, e->size, &start);
-	while (!e->found) {
+	enqueue(&e->sure, (int64_t)from, e->size, &start);
+	while (!e->found && e->budget) {
 		if (e->sure.n) {
 			run(e, e->sure.items[--e->sure.n]);
 		} else if (e->next_call < e->calls.n) {
@@ -212,21 +214,34 @@ static void explore(struct explorer *e)
 	}
 }
 
+/* The code around start that the file has: tail calls go forward and back. */
+static bool find_code(const struct image *img, uint64_t start, struct explorer *e, uint64_t *base)
+{
+	for (size_t i = 0; i < img->n_segments; i++) {
+		const struct image_segment *s = &img->segments[i];
+		uint64_t before = start - s->vaddr, after = s->filesz - before;
+		if (!(s->flags & 1 /* PF_X */) || before >= s->filesz)
+			continue;
+		before = before < DEPTH_MAX_CODE ? before : DEPTH_MAX_CODE;
+		after = after < DEPTH_MAX_CODE ? after : DEPTH_MAX_CODE;
+		*base = start - before;
+		e->size = before + after;
+		e->code = image_bytes(img, *base, e->size);
+		return e->code != NULL;
+	}
+	return false;
+}
+
 bool depth_at(const struct image *img, uint64_t start, uint64_t vaddr, bool after_call,
               struct depth *ret)
 {
-	struct explorer e = {.after_call = after_call, .target = vaddr - start};
-	for (size_t i = 0; i < img->n_segments; i++) {
-		const struct image_segment *s = &img->segments[i];
-		uint64_t left = s->filesz - (start - s->vaddr);
-		if ((s->flags & 1 /* PF_X */) && start - s->vaddr < s->filesz)
-			e.size = left < DEPTH_MAX_CODE ? left : DEPTH_MAX_CODE;
-	}
-	e.code = e.size ? image_bytes(img, start, e.size) : NULL;
-	if (!e.code || e.target > e.size)
+	struct explorer e = {.after_call = after_call, .budget = MAX_INSTRUCTIONS};
+	uint64_t base;
+	if (!find_code(img, start, &e, &base) || vaddr - base > e.size)
 		return false;
+	e.target = vaddr - base;
 	e.seen = mem_zalloc(e.size / 8 + 1);
-	explore(&e);
+	explore(&e, start - base);
 	free(e.seen);
 	vec_free(&e.sure);
 	vec_free(&e.calls);

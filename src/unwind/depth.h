@@ -15,7 +15,7 @@ struct depth {
 	int16_t saved[16]; /* by DWARF number: of the slot of a callee-saved register; 0: none */
 };
 #define DEPTH_UNKNOWN INT32_MIN
-/* Functions are looked at no further than this from their start. */
+/* Code is looked at no further than this from the start, on either side. */
 #define DEPTH_MAX_CODE 65536
 
 /* The depth at vaddr in the function that starts at start; after_call: vaddr is a return address.

@@ -11,41 +11,25 @@
 
 /* Code this far behind the entry point still belongs to it: glibc's and musl's are under 48 bytes.
  */
-#define ENTRY_SIZE 64
-/* A function without CFI or frame pointer is small: assembly. Beyond, a call to its start says
- * little. */
-#define MAX_LEAF_SIZE 4096
+#define ENTRY_SIZE    64
 #define MAX_INIT_SIZE 64
 #define MAX_DYNAMIC   256
 /* Words of the stack, and functions that the calls found there go to, that are tried for a frame.
  */
 #define MAX_FRAME_WORDS 2048
-#define MAX_STARTS      8
+#define MAX_STARTS      16
 
 /* Functions nobody calls, by the names their C libraries and runtimes give them: musl src/thread
  * and crt, glibc sysdeps/unix/sysv/linux, Go src/runtime/asm_*.s before 1.17 (later ones: go.c). */
+/* clang-format off */
 static const char *const root_names[] = {
-        "_start",
-        "_start_c",
-        "_dlstart",
-        "_dlstart_c",
-        "_dl_start_user",
-        "clone",
-        "__clone",
-        "clone3",
-        "__clone3",
-        "thread_start",
-        "runtime.goexit",
-        "runtime.goexit.abi0",
-        "runtime.rt0_go",
-        "runtime.mstart",
-        "runtime.mcall",
-        "runtime.rt0_go.abi0",
-        "runtime.morestack",
-        "runtime.mstart.abi0",
-        "runtime.systemstack",
-        "runtime.asmcgocall.abi0",
+	"_start", "_start_c", "_dlstart", "_dlstart_c", "_dl_start_user",
+	"clone", "__clone", "clone3", "__clone3", "thread_start",
+	"runtime.goexit", "runtime.goexit.abi0", "runtime.rt0_go", "runtime.rt0_go.abi0",
+	"runtime.mstart", "runtime.mstart.abi0", "runtime.mcall", "runtime.morestack",
+	"runtime.systemstack", "runtime.asmcgocall.abi0",
 };
+/* clang-format on */
 
 /* Does img have these n bytes of code at vaddr? */
 static bool has_code(const struct image *img, uint64_t vaddr, const void *code, size_t n)
@@ -201,8 +185,7 @@ static bool is_root_name(const char *name)
 static bool depth_from(struct walk *w, const struct image *img, uint64_t start, uint64_t vaddr,
                        struct depth *d, struct rule *ret)
 {
-	return start <= vaddr && vaddr - start <= DEPTH_MAX_CODE &&
-	       depth_at(img, start, vaddr, !w->is_exact, d) && depth_rule(d, ret);
+	return depth_at(img, start, vaddr, !w->is_exact, d) && depth_rule(d, ret);
 }
 
 /* The functions the dynamic loader calls by the dynamic section, DT_INIT and DT_FINI: crti.o and
@@ -231,6 +214,51 @@ static bool is_in_entry(const struct walk *w, uint64_t ra)
 	return m && m->image && m->image->entry && ra - m->bias - m->image->entry < ENTRY_SIZE;
 }
 
+/* Functions that calls found on the stack go to. Those that start before pc come first, the nearest
+ * at their head: pc is most likely in that one. */
+struct starts {
+	uint64_t pc, at[MAX_STARTS];
+	unsigned n;
+};
+
+static void add_start(struct starts *s, uint64_t start)
+{
+	unsigned i = 0;
+	if (start - s->pc + DEPTH_MAX_CODE > (uint64_t)2 * DEPTH_MAX_CODE)
+		return;
+	/* A start behind pc has a large distance here. */
+	while (i < s->n && s->pc - s->at[i] < s->pc - start)
+		i++;
+	if (i == MAX_STARTS || (i < s->n && s->at[i] == start))
+		return;
+	unsigned moved = (s->n < MAX_STARTS ? s->n : MAX_STARTS - 1) - i;
+	memmove(s->at + i + 1, s->at + i, moved * sizeof(s->at[0]));
+	s->at[i] = start;
+	s->n = i + moved + 1;
+}
+
+/* The words of the stack that could be this frame's return address, as functions they would have
+ * called. True: only one can be, and it is in the entry point; *slot is where. */
+static bool find_starts(struct walk *w, struct starts *starts, unsigned *slot)
+{
+	uint64_t sp = w->regs.r[REG_SP], ra, target;
+	bool first = true;
+	for (*slot = 0; *slot < MAX_FRAME_WORDS; ++*slot) {
+		if (!walk_read(w, sp + 8 * (uint64_t)*slot, &ra)) {
+			w->wants_more = w->end == STACK_SHORT;
+			return false;
+		}
+		if (first && walk_code(w, ra) && walk_is_after_call(w, ra)) {
+			first = false;
+			if (is_in_entry(w, ra))
+				return true;
+		}
+		if (walk_call_target(w, ra, &target))
+			add_start(starts, target);
+	}
+	return false;
+}
+
 /* Where no symbol tells the start of the function, a call of it does: the return address of this
  * frame is somewhere up the stack. It is the one after a direct call to code from which pc is
  * reached at just the depth of its slot; or, if nothing before it can be one, that of the entry
@@ -238,31 +266,21 @@ static bool is_in_entry(const struct walk *w, uint64_t ra)
 static bool rule_by_caller(struct walk *w, const struct image *img, uint64_t vaddr,
                            struct rule *ret)
 {
-	uint64_t sp = w->regs.r[REG_SP], bias = w->regs.r[REG_PC] - vaddr;
-	unsigned tries = 0;
-	bool only_one = true;
-	for (unsigned i = 0; i < MAX_FRAME_WORDS && tries < MAX_STARTS; i++) {
-		uint64_t slot = sp + 8 * (uint64_t)i, ra, target;
+	uint64_t pc = w->regs.r[REG_PC], ra, target;
+	struct starts starts = {.pc = pc};
+	unsigned slot;
+	if (find_starts(w, &starts, &slot)) {
+		struct depth d = {.sp = (int32_t)slot * 8, .fp = DEPTH_UNKNOWN};
+		return depth_rule(&d, ret);
+	}
+	for (unsigned i = 0; i < starts.n; i++) {
 		struct depth d;
-		if (!walk_read(w, slot, &ra)) {
-			w->wants_more = w->end == STACK_SHORT;
-			return false;
-		}
-		if (only_one && walk_code(w, ra) && walk_is_after_call(w, ra)) {
-			only_one = false;
-			if (is_in_entry(w, ra)) {
-				d = (struct depth){.sp = (int32_t)i * 8, .fp = DEPTH_UNKNOWN};
-				return depth_rule(&d, ret);
-			}
-		}
-		if (!walk_call_target(w, ra, &target) || target - bias > vaddr)
+		if (!depth_from(w, img, starts.at[i] - (pc - vaddr), vaddr, &d, ret) ||
+		    !regs_known(&w->regs, ret->cfa_reg))
 			continue;
-		tries++;
-		if (!depth_from(w, img, target - bias, vaddr, &d, ret))
-			continue;
-		if (ret->cfa_reg == REG_SP ? sp + (uint64_t)d.sp == slot
-		                           : regs_known(&w->regs, REG_FP) &&
-		                                     w->regs.r[REG_FP] + (uint64_t)d.fp == slot)
+		uint64_t cfa = w->regs.r[ret->cfa_reg] + (uint64_t)(int64_t)ret->cfa_off;
+		if (walk_read(w, cfa - 8, &ra) && walk_call_target(w, ra, &target) &&
+		    target == starts.at[i])
 			return true;
 	}
 	return false;
@@ -292,27 +310,6 @@ void nocfi_rule(struct walk *w, struct image *img, uint64_t vaddr, unwinder_name
 		*ret = (struct rule){.kind = RULE_NO_CFI};
 }
 
-/* The word at a leaf's stack pointer is its return address if the call before that goes to the
- * function the leaf is in. */
-static bool step_frameless(struct walk *w)
-{
-#if defined(__x86_64__)
-	uint64_t pc = w->regs.r[REG_PC], sp = w->regs.r[REG_SP], ra, target;
-	if (!w->is_exact || !walk_read(w, sp, &ra) || !walk_call_target(w, ra, &target) ||
-	    pc - target >= MAX_LEAF_SIZE)
-		return false;
-	w->regs.valid &= ARCH_CALLEE_SAVED;
-	regs_set(&w->regs, REG_PC, ra);
-	regs_set(&w->regs, REG_SP, sp + 8);
-	w->cfa = sp + 8;
-	w->is_exact = false;
-	return true;
-#else
-	(void)w;
-	return false;
-#endif
-}
-
 /* Is there something further up that looks like the frame of a caller? */
 static bool has_calls_above(struct walk *w)
 {
@@ -325,8 +322,6 @@ static bool has_calls_above(struct walk *w)
 
 bool nocfi_step(struct walk *w)
 {
-	if (step_frameless(w))
-		return true;
 	uint64_t fp = w->regs.r[REG_FP], sp = w->regs.r[REG_SP], next, ra;
 	if (!regs_known(&w->regs, REG_FP))
 		return walk_fail(w, STACK_NO_RULE);

@@ -16,9 +16,8 @@ bool nocfi_sigreturn(const struct image *img, uint64_t vaddr, bool is_exact, str
  * deep the stack is since the start of the function; else RULE_NO_CFI. namer may be NULL. */
 void nocfi_rule(struct walk *w, struct image *img, uint64_t vaddr, unwinder_namer *namer,
                 void *namer_arg, struct rule *ret);
-/* Goes to the caller by the frame pointer, or by the word at the stack pointer where that is proven
- * to be the return address. w is left as it was when false; w->end is set, and STACK_ROOT means
- * that w is at the outermost frame. */
+/* Goes to the caller by the frame pointer. w is left as it was when false; w->end is set, and
+ * STACK_ROOT means that w is at the outermost frame. */
 bool nocfi_step(struct walk *w);
 
 #endif

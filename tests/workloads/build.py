@@ -32,6 +32,7 @@ VARIANTS = {
     "static": {".c": ["-static"], ".cpp": ["-static"], ".rs": ["-C", "target-feature=+crt-static"]},
     "musl": {".c": "musl-gcc"},
     "muslstatic": {".c": "musl-gcc", "flags": ["-static"]},
+    "muslstripped": {".c": "musl-gcc", "flags": ["-static"], "after": "strip"},
     "stripped": {".go": ["-ldflags=-s -w"], "after": "strip"},
     "split": {"after": "split"},  # .debug beside it, named by .gnu_debuglink
     "buildid": {"after": "buildid"},  # build-id.debug beside it, for who puts it in its place

@@ -284,6 +284,39 @@ static void a_frameless_leaf_is_proven_by_the_call(void **state)
 	EXPECT(s, STACK_BAD_CFI, NO_CFI - 1); /* another function */
 }
 
+static void code_tells_how_deep_the_stack_is(void **state)
+{
+	struct scene *s = *state;
+	/* push %rbx; sub $16, %rsp; then nops */
+	static const uint8_t prologue[] = {0x53, 0x48, 0x83, 0xec, 16};
+	memcpy((uint8_t *)s->mappings[0].image->data + NO_CFI - LINKED, prologue, sizeof(prologue));
+	s->words[0] = BIAS + PLAIN + 10; /* a stale return address of the same call: too high up */
+	s->words[2] = 5;                 /* rbx, which INDEXED needs */
+	s->words[3] = BIAS + PLAIN + 10;
+	s->words[4 + 2] = BIAS + START + 0x20;
+	scene_unwind(s, NO_CFI + 0x20);
+	EXPECT(s, STACK_ROOT, NO_CFI + 0x20, PLAIN + 10, START + 0x20);
+	assert_int_equal(s->stack.cfas[0], s->sp + 32);
+	/* Once known, it serves callers that prove less: but only after a call. */
+	s->words[3] = BIAS + PLAIN + 12;
+	scene_unwind(s, NO_CFI + 0x20);
+	EXPECT(s, STACK_NO_RULE, NO_CFI + 0x20);
+}
+
+static void code_replaces_an_unknown_frame_pointer(void **state)
+{
+	struct scene *s = *state;
+	/* push %rbp; mov %rsp, %rbp; sub $32, %rsp; then nops */
+	static const uint8_t prologue[] = {0x55, 0x48, 0x89, 0xe5, 0x48, 0x83, 0xec, 32};
+	memcpy((uint8_t *)s->mappings[0].image->data + FRAMED - LINKED, prologue, sizeof(prologue));
+	s->words[4] = s->sp + 120;
+	s->words[5] = BIAS + PLAIN + 10;
+	s->words[6 + 2] = BIAS + START + 0x20;
+	scene_unwind(s, FRAMED + 0x10);
+	EXPECT(s, STACK_ROOT, FRAMED + 0x10, PLAIN + 10, START + 0x20);
+	assert_int_equal(s->stack.cfas[0], s->sp + 48);
+}
+
 static void the_stack_is_bounded(void **state)
 {
 	struct scene *s = *state;
@@ -312,6 +345,8 @@ int main(void)
 	        TEST(a_pc_nowhere_is_one_frame),
 	        TEST(jit_code_has_frame_pointers),
 	        TEST(a_frameless_leaf_is_proven_by_the_call),
+	        TEST(code_tells_how_deep_the_stack_is),
+	        TEST(code_replaces_an_unknown_frame_pointer),
 	        TEST(the_stack_is_bounded),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
