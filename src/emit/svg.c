@@ -23,6 +23,7 @@
 #define CHAR_PX         7.0 /* a little over the mean of common sans-serif fonts at 12 px */
 #define FULL            1000000.0
 #define SHADES          4
+#define MAX_FRAMES      ((size_t)100 * 1000)
 #define FLUSH_BYTES     ((size_t)64 * 1024)
 #define MAX_LINE_BYTES  ((size_t)4 * 1024)
 #define MAX_NAME_BYTES  ((size_t)16 * 1024)
@@ -53,7 +54,6 @@ struct picture {
 	struct strbuf b;
 	size_t value;      /* what widths are of: 1, time; or 0, samples, when there is no time */
 	double total, min; /* in that; below min a frame is dropped */
-	double min_px;
 	size_t n_rows, n_dropped;
 	bool inverted, present[FRAME_KINDS];
 	char **texts;   /* per label: as XML */
@@ -141,14 +141,38 @@ static bool is_shown(const struct picture *pic, const struct tree_node *node)
 	return (double)node->total[pic->value] >= pic->min;
 }
 
+static int compare_totals(const void *pa, const void *pb)
+{
+	const uint64_t *a = pa, *b = pb;
+	return *a > *b ? -1 : *a < *b;
+}
+
+/* A browser takes seconds for 100,000 frames and minutes for a million: of more, the widest are
+ * shown. No frame is wider than its caller, so none loses it. */
+static void limit_frames(struct picture *pic)
+{
+	const struct tree *t = pic->t;
+	size_t n = 0;
+	if (t->n_nodes <= MAX_FRAMES)
+		return;
+	_cleanup_free_ uint64_t *totals = mem_realloc_array(NULL, t->n_nodes, sizeof(*totals));
+	for (size_t i = 0; i < t->n_nodes; i++)
+		if (is_shown(pic, &t->nodes[i]))
+			totals[n++] = t->nodes[i].total[pic->value];
+	if (n <= MAX_FRAMES)
+		return;
+	qsort(totals, n, sizeof(*totals), compare_totals);
+	pic->min = (double)totals[MAX_FRAMES] + 1;
+}
+
 /* Decides what is seen, and builds no more than that. */
 static void measure(struct picture *pic, const struct emit_options *opt)
 {
 	const uint64_t *totals = pic->p->total;
 	pic->value = totals[1] ? 1 : 0;
 	pic->total = totals[pic->value] ? (double)totals[pic->value] : 1;
-	pic->min_px = opt->min_width_px > 0 ? opt->min_width_px : MIN_WIDTH_PX;
-	pic->min = pic->total * pic->min_px / WIDTH_PX;
+	double min_px = opt->min_width_px > 0 ? opt->min_width_px : MIN_WIDTH_PX;
+	pic->min = pic->total * min_px / WIDTH_PX;
 	pic->inverted = opt->inverted;
 	struct tree_config config = {
 	        .opt = opt,
@@ -158,11 +182,13 @@ static void measure(struct picture *pic, const struct emit_options *opt)
 	        .min_total = pic->min,
 	};
 	pic->t = tree_create(pic->p, &config);
+	if (opt->min_width_px <= 0)
+		limit_frames(pic);
 	pic->n_rows = 1;
 	for (size_t i = 1; i < pic->t->n_nodes; i++) {
 		const struct tree_node *node = &pic->t->nodes[i];
 		if (!is_shown(pic, node)) {
-			pic->n_dropped++;
+			pic->n_dropped += is_shown(pic, &pic->t->nodes[node->parent]);
 			continue;
 		}
 		pic->present[pic->t->labels[node->label].kind] = true;
@@ -405,9 +431,9 @@ static size_t add_head(struct picture *pic)
 	if (pic->n_dropped) {
 		add_counted(&dropped, pic->n_dropped, "frame", "frames");
 		strbuf_addf(&dropped,
-		            " narrower than %g px of %d left out, and what they call: neither "
+		            " narrower than %.2g px of %d left out, and what they call: neither "
 		            "drawn nor searched",
-		            pic->min_px, WIDTH_PX);
+		            pic->min / pic->total * WIDTH_PX, WIDTH_PX);
 		add_line(pic, &y, "quiet", dropped.s);
 	}
 	add_legend(pic, &y);

@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from conftest import parse_collapsed
-from emitting import MKPROFILE, ROOT, SVG, emit, frames_of, parse_pprof
+from emitting import ROOT, SVG, emit, frames_of, parse_pprof
 
 GOLDEN = ROOT / "tests/golden"
 SHAPES = (GOLDEN / "shapes.txt").read_bytes()
@@ -200,7 +200,17 @@ def test_kinds_differ_for_every_sight(sight):
                     assert sum((a - b) ** 2 for a, b in zip(lab, far)) ** .5 > 11, f"{kind} and {other}"
 
 
-@pytest.mark.skipif(not MKPROFILE.exists(), reason="mkprofile is not built")
+def test_no_more_frames_than_a_browser_bears():
+    """130,000 frames are wide enough, and only the widest 100,000 are shown, each with its callers."""
+    stacks = [f"{'shared;' * 3}{';'.join(f'f{i}.{k}' for k in range(26))} {3000 + i}" for i in range(5000)]
+    frames = frames_of(emit(stacks, "svg"))
+    assert 90000 < len(frames) <= 100000
+    shown = {title[0].partition(" ")[0] for _, _, _, title in frames}
+    assert all(f"f{i}.0" in shown and f"f{i}.25" in shown for i in range(4000, 5000))
+    assert not any(f"f{i}.0" in shown for i in range(1000))
+    assert len(frames_of(emit(stacks, "svg", "--min-width", "0.1"))) == 130004, "asked for is asked for"
+
+
 def test_deep_and_many():
     """4,000 frames deep, and 20,000 distinct stacks: nothing recurses and nothing is lost."""
     stacks = [f"root;{'f;g;' * 2000}leaf{i % 20} {i}" for i in range(1, 60)]

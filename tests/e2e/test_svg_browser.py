@@ -198,12 +198,15 @@ def test_tooltip(page):
         "const tip = document.getElementById('tip'); return tip.style.display !== 'none' && tip.textContent")
 
 
-def test_width_follows_the_window(page):
-    page = page()
+def test_width_and_labels_follow_the_window(page):
+    name = "a_function_whose_name_is_as_wide_as_a_large_window_but_not_as_a_small_one_" + "x" * 40
+    page = page([f"main;{name} 9", "main;other 1"])
+    whole = RECT + "return Math.abs(box('main')[2] - window.innerWidth) < 2 && labels().includes(arguments[0]) == arguments[1]"
+    page.wait(whole, name, True)
     page.resize(700, 700)
-    page.wait(RECT + "return Math.abs(box('main')[2] - window.innerWidth) < 2")
+    page.wait(whole, name, False)
     page.resize(1280, 900)
-    page.wait(RECT + "return Math.abs(box('main')[2] - window.innerWidth) < 2 && window.innerWidth > 1000")
+    page.wait(whole, name, True)
 
 
 def test_deep_stacks_scroll_below_a_heading_that_stays(page):
