@@ -232,10 +232,11 @@ FILE *output_stream(struct output *o)
 }
 
 /* Writes what was gathered into the file that is there, which is first made long enough: a full
- * disk shows before anything is overwritten. Returns 0 or errno. */
+ * disk shows before anything is overwritten. Or into a new one. Returns 0 or errno. */
 static int copy_content(struct output *o)
 {
-	_cleanup_close_ int to = openat(o->dir_fd, o->name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+	int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW;
+	_cleanup_close_ int to = openat(o->dir_fd, o->name, flags, 0666);
 	struct stat st;
 	if (to < 0 || fstat(o->fd, &st) || lseek(o->fd, 0, SEEK_SET) < 0)
 		return errno;
@@ -288,9 +289,9 @@ static int replace(struct output *o)
 			o->temp = NULL;
 		}
 	}
-	/* A mount point is busy, a sticky directory does not let go of another's file; write into
-	 * it. */
-	if (errnum && o->exists && (errnum == EBUSY || errnum == EPERM || errnum == EACCES))
+	/* A mount point is busy, a sticky directory does not let go of another's file, a sandbox
+	 * may forbid links: what was measured is not lost for that. */
+	if (errnum && errnum != ENOSPC && errnum != EDQUOT)
 		errnum = copy_content(o);
 	return errnum;
 }

@@ -492,6 +492,28 @@ static void without_proc(void)
 	CHECK(count(".") == 1 && !strcmp(text_of("out.svg"), "new"));
 }
 
+/* And where the nameless file can get no name at the end, what it holds is copied. */
+static void proc_goes_away(void)
+{
+	put("out.svg", "a longer old text");
+	struct output *o[2];
+	CHECK(!output_open("out.svg", &o[0]) && !output_open("new.svg", &o[1]));
+	if (mount("none", "/proc", "tmpfs", 0, "size=64k"))
+		_exit(77);
+	for (int i = 0; i < 2; i++) {
+		fputs("new", output_stream(o[i]));
+		CHECK(!output_commit(o[i]));
+	}
+	CHECK(!strcmp(text_of("out.svg"), "new") && !strcmp(text_of("new.svg"), "new"));
+	CHECK(count(".") == 2);
+}
+
+static void no_links(void **state)
+{
+	(void)state;
+	in_child(proc_goes_away, 0, true);
+}
+
 static void temporary_names(void **state)
 {
 	(void)state;
@@ -549,6 +571,7 @@ int main(void)
 	        cmocka_unit_test_setup_teardown(small_disk, setup, teardown),
 	        cmocka_unit_test_setup_teardown(bind_mount, setup, teardown),
 	        cmocka_unit_test_setup_teardown(temporary_names, setup, teardown),
+	        cmocka_unit_test_setup_teardown(no_links, setup, teardown),
 	        cmocka_unit_test_setup_teardown(killed, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
