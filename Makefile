@@ -24,7 +24,7 @@ OPT  := $(if $(SAN),-O1 -fsanitize=address$(comma)undefined -fno-omit-frame-poin
         -fno-sanitize-recover=undefined,-O2) -g
 
 ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -Iinclude -I$(GEN) $(OPT) $(WARN) -pthread -MMD -MP \
-             $(shell $(PKG_CONFIG) --cflags $(PKGS)) $(CPPFLAGS) $(CFLAGS)
+             $(shell $(PKG_CONFIG) --cflags $(PKGS)) $(LOCAL_CFLAGS) $(CPPFLAGS) $(CFLAGS)
 # libiberty (demangling) comes as a static library only.
 ALL_LIBS = $(shell $(PKG_CONFIG) --libs $(PKGS)) -liberty -lm -ldl -pthread
 ALL_LDFLAGS = $(if $(SAN),-fsanitize=address$(comma)undefined) $(LDFLAGS)
@@ -67,7 +67,7 @@ $(B)/gen/syscall-names.inc: Makefile
 	$(Q)echo '#include <sys/syscall.h>' | $(CC) -E -dM - | \
 		sed -n 's/^#define __NR_\([a-z0-9_]*\) .*/[__NR_\1] = "\1",/p' | sort > $@
 $(B)/src/cmd/syscalls.o: $(B)/gen/syscall-names.inc
-$(B)/src/cmd/syscalls.o: CPPFLAGS += -I$(B)/gen
+$(B)/src/cmd/syscalls.o: LOCAL_CFLAGS = -I$(B)/gen
 # Text files as C string literals.
 $(GEN)/%.inc: src/emit/%
 	@echo "  GEN     $<"

@@ -45,8 +45,8 @@ struct engine_config {
 	bool kernel;      /* kernel frames too */
 	double rate_hz;
 	uint64_t launched_ns; /* when the user asked, CLOCK_MONOTONIC */
-	bool until_exec; /* the target is a child of ours that has yet to exec: nothing before
-	                    counts */
+	bool until_exec;      /* the target is a child of ours that has yet to exec: nothing before
+	                         counts */
 	struct gatherer gather;
 };
 

@@ -112,10 +112,25 @@ static void note_image(struct ledger *l, uint32_t image)
 	}
 }
 
+/* Readers of pprof take the first mapping for the program. It lies lowest: at its fixed address, or
+ * where the kernel puts position-independent programs, below all libraries. */
+static void note_program(struct ledger *l)
+{
+	const struct maps *maps = &l->target->maps;
+	for (size_t i = 0; i < maps->n; i++) {
+		if (!maps->items[i].executable || !maps->items[i].image)
+			continue;
+		note_image(l, maps->items[i].image->id);
+		return;
+	}
+}
+
 static uint32_t add_stack(struct ledger *l, struct account *a, const struct stack *stack)
 {
 	static const uint64_t nothing[PROFILE_VALUES];
 	size_t n = stack->n;
+	if (!l->profile->n_mappings)
+		note_program(l);
 	memcpy(l->frames, stack->frames, n * sizeof(*l->frames));
 	for (size_t i = 0; i < n; i++)
 		if (l->frames[i].kind == RAW_NATIVE)
