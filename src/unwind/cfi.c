@@ -294,11 +294,9 @@ static bool move_location(struct machine *m, struct bytes *b, uint8_t op)
 	case DW_CFA_GNU_args_size: /* arguments pushed: CFA instructions tell of them too */
 		bytes_uleb(b);
 		return true;
-	case DW_CFA_GNU_window_save: /* aarch64: DW_CFA_AARCH64_negate_ra_state, see arch_strip() */
 #if defined(__aarch64__)
+	case DW_CFA_GNU_window_save: /* here DW_CFA_AARCH64_negate_ra_state, see arch_strip() */
 		return true;
-#else
-		return false;
 #endif
 	default:
 		return false;

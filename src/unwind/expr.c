@@ -10,6 +10,8 @@
  * left to libunwind's evaluator. */
 #include <dwarf.h>
 
+#include <csample/mem.h>
+
 #include "rule.h"
 
 #define MAX_DEPTH      16
@@ -180,112 +182,76 @@ bool expr_reduce(struct cfi_expr expr, uint64_t vaddr, bool with_cfa, struct exp
 	return true;
 }
 
-/* Skips the operands of op. Returns what op adds to the stack and takes from it; false: not an
- * operator for expressions in CFI (6.4.2 forbids what needs more context than registers and
- * memory), or one that libunwind does not check as it should: it evaluates loops for ever, divides
- * without looking, and takes any register number for an index. Jumps and divisions are in no known
- * CFI. */
-static bool effect_of(uint8_t op, struct bytes *b, unsigned *pops, unsigned *pushes)
+/* Operators for expressions in CFI (DWARF 5, 6.4.2, forbids what needs more context than registers
+ * and memory), but for those that libunwind does not check as it should: it evaluates loops for
+ * ever, divides without looking, and takes any register number for an index. Jumps and divisions
+ * are in no known CFI. */
+enum operand { NONE, ONE = 1, TWO = 2, FOUR = 4, EIGHT = 8, ULEB, SLEB, REG_SLEB };
+static const struct effect {
+	uint8_t op, operand, pops, pushes;
+} effects[] = {
+        {DW_OP_const1u, ONE, 0, 1},    {DW_OP_const1s, ONE, 0, 1},
+        {DW_OP_const2u, TWO, 0, 1},    {DW_OP_const2s, TWO, 0, 1},
+        {DW_OP_const4u, FOUR, 0, 1},   {DW_OP_const4s, FOUR, 0, 1},
+        {DW_OP_const8u, EIGHT, 0, 1},  {DW_OP_const8s, EIGHT, 0, 1},
+        {DW_OP_constu, ULEB, 0, 1},    {DW_OP_consts, SLEB, 0, 1},
+        {DW_OP_bregx, REG_SLEB, 0, 1}, {DW_OP_plus_uconst, ULEB, 1, 1},
+        {DW_OP_deref, NONE, 1, 1},     {DW_OP_abs, NONE, 1, 1},
+        {DW_OP_neg, NONE, 1, 1},       {DW_OP_not, NONE, 1, 1},
+        {DW_OP_dup, NONE, 1, 2},       {DW_OP_over, NONE, 2, 3},
+        {DW_OP_swap, NONE, 2, 2},      {DW_OP_rot, NONE, 3, 3},
+        {DW_OP_drop, NONE, 1, 0},      {DW_OP_nop, NONE, 0, 0},
+        {DW_OP_and, NONE, 2, 1},       {DW_OP_minus, NONE, 2, 1},
+        {DW_OP_mul, NONE, 2, 1},       {DW_OP_or, NONE, 2, 1},
+        {DW_OP_plus, NONE, 2, 1},      {DW_OP_shl, NONE, 2, 1},
+        {DW_OP_shr, NONE, 2, 1},       {DW_OP_shra, NONE, 2, 1},
+        {DW_OP_xor, NONE, 2, 1},       {DW_OP_eq, NONE, 2, 1},
+        {DW_OP_ge, NONE, 2, 1},        {DW_OP_gt, NONE, 2, 1},
+        {DW_OP_le, NONE, 2, 1},        {DW_OP_lt, NONE, 2, 1},
+        {DW_OP_ne, NONE, 2, 1},
+};
+
+static bool skip_operand(struct bytes *b, uint8_t operand)
 {
-	*pops = 0;
-	*pushes = 1;
+	if (operand == REG_SLEB && bytes_uleb(b) >= ARCH_REGS)
+		return false;
+	if (operand == ULEB)
+		bytes_uleb(b);
+	else if (operand == SLEB || operand == REG_SLEB)
+		bytes_sleb(b);
+	else
+		bytes_take(b, operand);
+	return !b->bad;
+}
+
+/* What the next operation takes from the stack and adds to it; false if it may not be there. */
+static bool next_effect(struct bytes *b, struct effect *ret)
+{
+	uint8_t op = bytes_u8(b);
+	*ret = (struct effect){.op = op, .pushes = 1};
 	if (op >= DW_OP_lit0 && op <= DW_OP_lit31)
 		return true;
-	if (op >= DW_OP_breg0 && op <= DW_OP_breg31) {
-		bytes_sleb(b);
-		return op - DW_OP_breg0 < ARCH_REGS;
-	}
-	switch (op) {
-	case DW_OP_const1u:
-	case DW_OP_const1s:
-		bytes_take(b, 1);
-		return true;
-	case DW_OP_const2u:
-	case DW_OP_const2s:
-		bytes_take(b, 2);
-		return true;
-	case DW_OP_const4u:
-	case DW_OP_const4s:
-		bytes_take(b, 4);
-		return true;
-	case DW_OP_const8u:
-	case DW_OP_const8s:
-		bytes_take(b, 8);
-		return true;
-	case DW_OP_constu:
-		bytes_uleb(b);
-		return true;
-	case DW_OP_consts:
-		bytes_sleb(b);
-		return true;
-	case DW_OP_bregx:
-		if (bytes_uleb(b) >= ARCH_REGS)
-			return false;
-		bytes_sleb(b);
-		return true;
-	case DW_OP_plus_uconst:
-		bytes_uleb(b);
-		*pops = 1;
-		return true;
-	case DW_OP_deref:
-	case DW_OP_abs:
-	case DW_OP_neg:
-	case DW_OP_not:
-		*pops = 1;
-		return true;
-	case DW_OP_dup:
-		*pops = 1;
-		*pushes = 2;
-		return true;
-	case DW_OP_over:
-		*pops = 2;
-		*pushes = 3;
-		return true;
-	case DW_OP_swap:
-		*pops = *pushes = 2;
-		return true;
-	case DW_OP_rot:
-		*pops = *pushes = 3;
-		return true;
-	case DW_OP_drop:
-		*pops = 1;
-		*pushes = 0;
-		return true;
-	case DW_OP_nop:
-		*pushes = 0;
-		return true;
-	case DW_OP_and:
-	case DW_OP_minus:
-	case DW_OP_mul:
-	case DW_OP_or:
-	case DW_OP_plus:
-	case DW_OP_shl:
-	case DW_OP_shr:
-	case DW_OP_shra:
-	case DW_OP_xor:
-	case DW_OP_eq:
-	case DW_OP_ge:
-	case DW_OP_gt:
-	case DW_OP_le:
-	case DW_OP_lt:
-	case DW_OP_ne:
-		*pops = 2;
-		return true;
-	default:
-		return false;
-	}
+	if (op >= DW_OP_breg0 && op <= DW_OP_breg31)
+		return op - DW_OP_breg0 < ARCH_REGS && skip_operand(b, SLEB);
+	for (size_t i = 0; i < ARRAY_SIZE(effects); i++)
+		if (effects[i].op == op) {
+			*ret = effects[i];
+			return skip_operand(b, ret->operand);
+		}
+	return false;
 }
 
 bool expr_is_sound(struct cfi_expr expr, bool with_cfa)
 {
 	struct bytes b = bytes_over(expr.p, expr.len);
-	unsigned depth = with_cfa, pops, pushes;
+	unsigned depth = with_cfa;
 	if (!expr.len || expr.len > MAX_LENGTH)
 		return false;
 	while (bytes_left(&b)) {
-		if (!effect_of(bytes_u8(&b), &b, &pops, &pushes) || b.bad || depth < pops)
+		struct effect e;
+		if (!next_effect(&b, &e) || depth < e.pops)
 			return false;
-		depth = depth - pops + pushes;
+		depth = depth - e.pops + e.pushes;
 		if (depth > MAX_DEPTH)
 			return false;
 	}

@@ -74,6 +74,11 @@ static bool has_modrm(const struct parts *x)
 	       (op >= 0xd8 && op <= 0xdf) || op == 0xf6 || op == 0xf7 || op == 0xfe || op == 0xff;
 }
 
+static int64_t signed_byte(struct bytes *b)
+{
+	return (int64_t)((uint64_t)bytes_u8(b) << 56) >> 56;
+}
+
 static void read_modrm(struct bytes *b, struct parts *x)
 {
 	uint8_t modrm = bytes_u8(b), sib;
@@ -96,7 +101,7 @@ static void read_modrm(struct bytes *b, struct parts *x)
 		return;
 	}
 	if (x->mod == 1)
-		x->disp = (int8_t)bytes_u8(b);
+		x->disp = signed_byte(b);
 	else if (x->mod == 2 || !x->has_base)
 		x->disp = (int32_t)bytes_u32(b);
 }
@@ -170,7 +175,7 @@ static int64_t read_imm(struct bytes *b, unsigned n)
 {
 	switch (n) {
 	case 1:
-		return (int8_t)bytes_u8(b);
+		return signed_byte(b);
 	case 2:
 		return (int16_t)bytes_u16(b);
 	case 4:
