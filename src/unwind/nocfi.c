@@ -58,11 +58,14 @@ static const uint16_t sigframe[ARCH_REGS] = {144, 136, 152, 128, 112, 104, 120, 
 
 bool nocfi_sigreturn(const struct image *img, uint64_t vaddr, bool is_exact, struct rule *ret)
 {
-	/* mov $15, %rax or %eax; syscall. A thread may be before either instruction. */
-	if (!HAS_CODE(img, vaddr, 0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05) &&
-	    !HAS_CODE(img, vaddr, 0xb8, 0x0f, 0, 0, 0, 0x0f, 0x05) &&
-	    !(is_exact && HAS_CODE(img, vaddr - 7, 0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05)) &&
-	    !(is_exact && HAS_CODE(img, vaddr - 5, 0xb8, 0x0f, 0, 0, 0, 0x0f, 0x05)))
+	/* mov $15, %rax or %eax; syscall. A thread may be before either, or in the system call. */
+	static const uint8_t wide[] = {0x48, 0xc7, 0xc0, 15, 0, 0, 0, 0x0f, 0x05};
+	static const uint8_t narrow[] = {0xb8, 15, 0, 0, 0, 0x0f, 0x05};
+	bool at_start = has_code(img, vaddr, wide, 9) || has_code(img, vaddr, narrow, 7);
+	if (!at_start &&
+	    !(is_exact &&
+	      (has_code(img, vaddr - 7, wide, 9) || has_code(img, vaddr - 9, wide, 9) ||
+	       has_code(img, vaddr - 5, narrow, 7) || has_code(img, vaddr - 7, narrow, 7))))
 		return false;
 	frame_rule(ret, RULE_SIGNAL | RULE_DEREF, REG_SP, sigframe[REG_SP]);
 	for (unsigned i = 0; i < ARCH_REGS; i++)
@@ -147,7 +150,8 @@ bool nocfi_sigreturn(const struct image *img, uint64_t vaddr, bool is_exact, str
 	/* mov x8, #139; svc #0 */
 	static const uint8_t code[] = {0x68, 0x11, 0x80, 0xd2, 0x01, 0x00, 0x00, 0xd4};
 	if (!has_code(img, vaddr, code, sizeof(code)) &&
-	    !(is_exact && has_code(img, vaddr - 4, code, sizeof(code))))
+	    !(is_exact && (has_code(img, vaddr - 4, code, sizeof(code)) ||
+	                   has_code(img, vaddr - 8, code, sizeof(code)))))
 		return false;
 	frame_rule(ret, RULE_SIGNAL | RULE_DEREF, REG_SP, 312 + 8 * REG_SP);
 	for (unsigned i = 0; i < ARCH_REGS; i++)
