@@ -317,6 +317,64 @@ static void code_replaces_an_unknown_frame_pointer(void **state)
 	assert_int_equal(s->stack.cfas[0], s->sp + 48);
 }
 
+static void put_code(struct scene *s, uint64_t vaddr, const void *code, size_t n)
+{
+	memcpy((uint8_t *)s->mappings[0].image->data + vaddr - LINKED, code, n);
+}
+
+static void the_next_instruction_tells(void **state)
+{
+	struct scene *s = *state;
+	static const struct {
+		uint8_t code[8];
+		uint8_t pc_at, ra_at; /* byte in code, word of the stack */
+	} cases[] = {
+	        {{0xc3}, 0, 0},                   /* ret */
+	        {{0xff, 0x25, 0, 0, 0, 0}, 0, 0}, /* jmp *slot: a PLT stub without CFI */
+	        {{0x55, 0x48, 0x89, 0xe5}, 0, 0}, /* push %rbp; mov %rsp, %rbp */
+	        {{0x55, 0x48, 0x89, 0xe5}, 1, 1}, /* after the push */
+	        {{0x5d, 0xc3}, 0, 1},             /* pop %rbp; ret */
+	        {{0xf3, 0x0f, 0x1e, 0xfa}, 0, 0}, /* endbr64 */
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint64_t at = NO_CFI + 0x10 + 16 * i;
+		memset(s->words, 0, 64);
+		put_code(s, at, cases[i].code, sizeof(cases[i].code));
+		s->words[cases[i].ra_at] = BIAS + PLAIN + 10;
+		s->words[cases[i].ra_at + 3] = BIAS + START + 0x20;
+		scene_unwind(s, at + cases[i].pc_at);
+		EXPECT(s, STACK_ROOT, at + cases[i].pc_at, PLAIN + 10, START + 0x20);
+	}
+}
+
+static void a_thread_ends_where_its_starter_exits(void **state)
+{
+	struct scene *s = *state;
+	static const uint8_t glibc[] = {0x48, 0x89, 0xc7, 0xb8, 60, 0, 0, 0, 0x0f, 0x05};
+	static const uint8_t musl[] = {0x89, 0xc7, 0x31, 0xc0, 0xb0, 60, 0x0f, 0x05};
+	put_code(s, NO_CFI + 0x20, glibc, sizeof(glibc));
+	put_code(s, NO_CFI + 0x40, musl, sizeof(musl));
+	s->words[2] = BIAS + NO_CFI + 0x20;
+	scene_unwind(s, PLAIN + 0x10);
+	EXPECT(s, STACK_ROOT, PLAIN + 0x10, NO_CFI + 0x20);
+	s->words[2] = BIAS + NO_CFI + 0x40;
+	scene_unwind(s, PLAIN + 0x10);
+	EXPECT(s, STACK_ROOT, PLAIN + 0x10, NO_CFI + 0x40);
+	s->words[2] = BIAS + NO_CFI + 0x60;
+	scene_unwind(s, PLAIN + 0x10);
+	/* Other code: its return address was looked for in all that was copied, which was not all. */
+	EXPECT(s, STACK_SHORT, PLAIN + 0x10, NO_CFI + 0x60);
+}
+
+static void the_entry_point_has_no_caller(void **state)
+{
+	struct scene *s = *state;
+	s->mappings[0].image->entry = NO_CFI + 0x80;
+	s->words[2] = BIAS + NO_CFI + 0x90;
+	scene_unwind(s, PLAIN + 0x10);
+	EXPECT(s, STACK_ROOT, PLAIN + 0x10, NO_CFI + 0x90);
+}
+
 static void the_stack_is_bounded(void **state)
 {
 	struct scene *s = *state;
@@ -347,6 +405,9 @@ int main(void)
 	        TEST(a_frameless_leaf_is_proven_by_the_call),
 	        TEST(code_tells_how_deep_the_stack_is),
 	        TEST(code_replaces_an_unknown_frame_pointer),
+	        TEST(the_next_instruction_tells),
+	        TEST(a_thread_ends_where_its_starter_exits),
+	        TEST(the_entry_point_has_no_caller),
 	        TEST(the_stack_is_bounded),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
