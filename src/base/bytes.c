@@ -10,7 +10,8 @@ const uint8_t *bytes_take(struct bytes *b, size_t len)
 		return NULL;
 	}
 	const uint8_t *p = b->p;
-	b->p += len;
+	if (len) /* of nothing, p may be NULL, which C does not let one add to */
+		b->p += len;
 	return p;
 }
 
