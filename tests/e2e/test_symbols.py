@@ -79,6 +79,22 @@ def test_sections_that_the_linker_drops(symname, built):
     assert_same(csample(symname, path, addrs, "--raw")[0], addr2line(path, addrs))
 
 
+def test_lines_of_dropped_code_are_not_those_of_kept_code(symname, tmp_path):
+    """What the linker drops keeps its rows, at address 0 and up: here into the code that was kept."""
+    source = tmp_path / "a.c"
+    source.write_text('int dropped(void);\nint dropped(void)\n{\n\t__asm__ volatile(".skip 65536");\n'
+                      "\treturn 1;\n}\nint kept(void);\nint kept(void)\n{\n\treturn 2;\n}\n")
+    path = tmp_path / "a"
+    run("gcc", "-g", "-O1", "-ffunction-sections", "-nostdlib", "-static", "-Wl,--gc-sections,-e,kept",
+        "-Wl,-Ttext=0x1000,-z,max-page-size=4096", "-o", path, source)
+    symbols = run("nm", path)
+    assert "dropped" not in symbols
+    start = int(re.search(r"(\w+) T kept", symbols)[1], 16)
+    assert start < 65536
+    mine, _ = csample(symname, path, [start])
+    assert mine[start][0].function == "kept" and mine[start][0].place[1] in (9, 10, 11)
+
+
 def test_rust(symname, tmp_path):
     need("rustc")
     path = tmp_path / "prog"
@@ -263,6 +279,13 @@ def test_stubs_are_named_by_their_target(symname, tmp_path, flags):
     mine, _ = csample(symname, path, [*wanted, *(a + 4 for a in wanted)])
     for addr, name in wanted.items():
         assert mine[addr][0].function == mine[addr + 4][0].function == name
+    if "-Wl,-z,ibtplt" in flags:
+        # The halves that bind lazily come in the order of the relocations.
+        relocations = re.findall(r"JUMP_SLO\w*\s+\w+ (\w+)", run("readelf", "-rW", path))
+        start, _ = section(path, ".plt")
+        halves = {start + 16 * (i + 1) + 4: f"{name}@plt" for i, name in enumerate(relocations)}
+        mine, _ = csample(symname, path, list(halves))
+        assert {a: f[0].function for a, f in mine.items()} == halves
 
 
 def test_stubs_of_aarch64(symname, tmp_path):

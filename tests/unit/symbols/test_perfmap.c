@@ -112,6 +112,7 @@ static void a_file_begun_anew_in_place_is_read_anew(void **state)
 	/* Longer than before, so that its size alone says nothing. */
 	put(f, "1000 10 new\n3000 10 somewhere else\n4000 10 and more\n", "w");
 	expect(f, 0x1000, "new");
+	expect(f, 0x3000, "somewhere else");
 	expect(f, 0x2000, NULL);
 }
 
