@@ -82,17 +82,20 @@ def test_sections_that_the_linker_drops(symname, built):
 def test_lines_of_dropped_code_are_not_those_of_kept_code(symname, tmp_path):
     """What the linker drops keeps its rows, at address 0 and up: here into the code that was kept."""
     source = tmp_path / "a.c"
-    source.write_text('int dropped(void);\nint dropped(void)\n{\n\t__asm__ volatile(".skip 65536");\n'
-                      "\treturn 1;\n}\nint kept(void);\nint kept(void)\n{\n\treturn 2;\n}\n")
+    body = "\n".join('\t__asm__ volatile(".skip 36");' for _ in range(300))
+    source.write_text(f"int dropped(void);\nint dropped(void)\n{{\n{body}\n\treturn 1;\n}}\n"
+                      'int kept(void);\nint kept(void)\n{\n\t__asm__ volatile(".skip 8192");\n'
+                      "\treturn 2;\n}\n")
     path = tmp_path / "a"
     run("gcc", "-g", "-O1", "-ffunction-sections", "-nostdlib", "-static", "-Wl,--gc-sections,-e,kept",
         "-Wl,-Ttext=0x1000,-z,max-page-size=4096", "-o", path, source)
     symbols = run("nm", path)
     assert "dropped" not in symbols
     start = int(re.search(r"(\w+) T kept", symbols)[1], 16)
-    assert start < 65536
-    mine, _ = csample(symname, path, [start])
-    assert mine[start][0].function == "kept" and mine[start][0].place[1] in (9, 10, 11)
+    line = 1 + source.read_text().splitlines().index('\t__asm__ volatile(".skip 8192");')
+    addrs = range(start + 16, start + 8192, 16)
+    mine, _ = csample(symname, path, addrs)
+    assert {(f[0].function, f[0].place[1]) for f in mine.values()} == {("kept", line)}
 
 
 def test_rust(symname, tmp_path):
