@@ -220,14 +220,20 @@ static const char *stub_name(struct image_symbols *is, struct strings *strings, 
 	return intern(strings, name);
 }
 
+static struct gopclntab *go_table(struct image_symbols *is)
+{
+	if (!is->tried_go)
+		is->go = gopclntab_of_file(is->self);
+	is->tried_go = true;
+	return is->go;
+}
+
 size_t image_symbols_find(struct image_symbols *is, struct strings *strings, uint64_t vaddr,
                           bool use_network, struct code_frame *out, size_t max)
 {
 	/* Go's own table first: it is complete, and its DWARF is packed. */
-	if (!is->tried_go)
-		is->go = gopclntab_of_file(is->self);
-	is->tried_go = true;
-	size_t n = is->go ? gopclntab_find(is->go, strings, vaddr, out, max) : 0;
+	const struct gopclntab *go = go_table(is);
+	size_t n = go ? gopclntab_find(go, strings, vaddr, out, max) : 0;
 	if (n)
 		return n;
 	if (!is->tried_dwarf)
@@ -261,6 +267,11 @@ void image_symbols_origin(struct image_symbols *is, struct image_origin *ret)
 	                     elf_file_has_section(is->self, ".gnu_debugdata");
 	ret->has_lines = ret->has_inlines = dwarf && (!is->wants_alt || is->alt);
 	const char *text = "none";
+	if (go_table(is)) {
+		ret->has_functions = ret->has_lines = ret->has_inlines = true;
+		snprintf(ret->text, sizeof(ret->text), "gopclntab");
+		return;
+	}
 	if (is->debug && (!self_symtab || dwarf == is->debug)) {
 		snprintf(ret->text, sizeof(ret->text), "debug file %s", is->debug->path);
 		return;

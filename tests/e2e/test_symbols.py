@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from symnames import (addr2line, addresses, assert_same, build_symname, csample, find_llvm, need, run,
+from symnames import (SAN, addr2line, addresses, assert_same, build_symname, csample, find_llvm, need, run,
                       section)
 
 HERE = pathlib.Path(__file__).resolve().parent / "symbols"
@@ -223,6 +223,23 @@ def test_a_fifo_in_place_of_a_debug_file_does_not_block(symname, built, tmp_path
     assert source == "dynsym"
 
 
+@pytest.mark.parametrize("dwarf", ["-gdwarf-4", "-gdwarf-5"])
+def test_split_dwarf(symname, tmp_path, dwarf):
+    """Functions and lines are in the program itself; no file is opened because a program names it."""
+    need("strace")
+    path = tmp_path / "prog"
+    run("gcc", "-O1", "-DWITH_MAIN", dwarf, "-gsplit-dwarf", "-o", path, HERE / "prog.c", cwd=tmp_path)
+    assert list(tmp_path.glob("*.dwo"))
+    addrs = addresses(path, 200)
+    mine, _ = csample(symname, path, addrs)
+    known = [f for frames in mine.values() for f in frames if f.place[0].endswith("/prog.c")]
+    assert known and all(f.place[1] for f in known)
+    opened = subprocess.run(["strace", "-f", "-e", "trace=open,openat,openat2", symname, path, hex(addrs[0])],
+                            capture_output=True, text=True, errors="replace")
+    if not SAN:
+        assert "prog" in opened.stderr and ".dwo" not in opened.stderr
+
+
 def test_supplementary_debug_file(symname, built, tmp_path):
     need("dwz")
     whole = [built("g++", "-gdwarf-4", "-O2"), built("g++", "-gdwarf-4", "-O0")]
@@ -388,7 +405,8 @@ def test_go(symname, tmp_path, flags):
     assert not wrong, wrong[:5]
     assert any(f[0].inlined for f in mine.values())
     addrs = addresses(stripped)
-    mine, _ = csample(symname, stripped, addrs)
+    mine, source = csample(symname, stripped, addrs)
+    assert source == "gopclntab, lines, inlines"
     assert sum(f[-1].function.startswith("runtime.") for f in mine.values()) > len(mine) // 5
     known = [f for f in mine.values() if f[0].place[1]]
     assert len(known) > 0.9 * len(mine)
@@ -443,7 +461,7 @@ def test_memory_beside_large_debug_information(symname, tmp_path):
     done = subprocess.run([symname, "--time", path], capture_output=True, text=True,
                           input="\n".join(map(hex, addresses(path, 2000))) + "\n")
     assert done.returncode == 0, done.stderr
-    if not os.environ.get("CSAMPLE_SAN"):
+    if not SAN:
         peak = int(re.search(r"VmHWM:\s+(\d+) kB", done.stderr)[1]) << 10
         assert peak < 32 << 20, done.stderr
     for made in tmp_path.iterdir():
