@@ -107,10 +107,11 @@ fuzz:
 FMT_FILES = $(shell git ls-files -co --exclude-standard -- '*.c' '*.h')
 fmt:
 	$(Q)clang-format -i $(FMT_FILES)
-lint:
+# Generated headers must be there.
+lint: $(GEN)/profile.pb-c.h $(B)/gen/syscall-names.inc $(GEN)/flame.css.inc $(GEN)/flame.js.inc
 	$(Q)clang-format --dry-run -Werror $(FMT_FILES)
 	$(Q)$(PYTHON) scripts/check-layers.py
-	$(Q)printf '%s\n' $(SRC) src/main.c | xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$$@" -- $(filter-out -MMD -MP,$(ALL_CFLAGS))' sh
+	$(Q)printf '%s\n' $(SRC) src/main.c | xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$$@" -- $(filter-out -MMD -MP,$(ALL_CFLAGS)) -I$(B)/gen' sh
 
 # The aarch64 code compiles; headers of its libraries are the machine-independent ones.
 check-aarch64:

@@ -362,7 +362,8 @@ static void a_thread_ends_where_its_starter_exits(void **state)
 	EXPECT(s, STACK_ROOT, PLAIN + 0x10, NO_CFI + 0x40);
 	s->words[2] = BIAS + NO_CFI + 0x60;
 	scene_unwind(s, PLAIN + 0x10);
-	/* Other code: its return address was looked for in all that was copied, which was not all. */
+	/* Other code: its return address was looked for in all that was copied, which was not all.
+	 */
 	EXPECT(s, STACK_SHORT, PLAIN + 0x10, NO_CFI + 0x60);
 }
 
