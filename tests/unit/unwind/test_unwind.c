@@ -24,6 +24,7 @@ enum {
 	INDEXED = AT(0x600),   /* CFA = *(rsp + 8 * rbx): for libunwind */
 	DAMAGED = AT(0x700),
 	NO_CFI = AT(0x800),
+	BY_R10 = AT(0xa00), /* CFA = r10 + 16 */
 };
 
 static void make_file(struct file *f)
@@ -37,6 +38,7 @@ static void make_file(struct file *f)
 	file_fde(f, DRAP, 0x100, PROGRAM(0x0f, 3, 0x76, 0x78, 0x06, 0x10, 6, 2, 0x76, 0));
 	file_fde(f, INDEXED, 0x100, PROGRAM(0x0f, 8, 0x77, 0, 0x73, 0, 0x38, 0x1e, 0x22, 0x06));
 	file_fde(f, DAMAGED, 0x100, PROGRAM(0x0b));
+	file_fde(f, BY_R10, 0x100, PROGRAM(0x0c, 10, 16));
 	file_cie(f, "zRS", PROGRAM(0));
 	/* CFA = *(rsp + 160), rbx at rsp + 128, rbp at rsp + 120, rsp and rip after that. */
 	file_fde(f, RESTORER - 1, 0x101,
@@ -92,6 +94,7 @@ static void a_return_address_belongs_to_the_call_before_it(void **state)
 	struct scene *s = *state;
 	/* The call was the last instruction of START; after it PLAIN begins. */
 	s->words[2] = BIAS + START + 0x100;
+	s->words[5] = s->sp; /* where PLAIN's rule would look */
 	scene_unwind(s, PLAIN);
 	EXPECT(s, STACK_ROOT, PLAIN, START + 0x100);
 }
@@ -184,6 +187,28 @@ static void libunwind_does_what_rules_cannot(void **state)
 	s->snap.regs.valid &= ~(1ULL << 3);
 	scene_unwind(s, INDEXED + 0x10);
 	EXPECT(s, STACK_BAD_CFI, INDEXED + 0x10);
+}
+
+static void calls_do_not_keep_all_registers(void **state)
+{
+	struct scene *s = *state;
+	regs_set(&s->snap.regs, 3, 5);
+	regs_set(&s->snap.regs, 10, s->sp + 160);
+	regs_set(&s->snap.regs, REG_FP, s->sp + 200);
+	s->words[21] = BIAS + START + 0x20;
+	scene_unwind(s, BY_R10 + 0x10);
+	EXPECT(s, STACK_ROOT, BY_R10 + 0x10, START + 0x20);
+	/* As a caller its r10 is unknown, whichever way the callee was stepped over. */
+	s->words[2] = BIAS + BY_R10 + 0x20;
+	scene_unwind(s, PLAIN + 0x10);
+	EXPECT(s, STACK_BAD_CFI, PLAIN + 0x10, BY_R10 + 0x20);
+	s->words[5] = s->sp + 80;
+	s->words[9] = BIAS + BY_R10 + 0x20;
+	scene_unwind(s, INDEXED + 0x10);
+	EXPECT(s, STACK_BAD_CFI, INDEXED + 0x10, BY_R10 + 0x20);
+	s->words[24] = s->sp + 80; /* DRAP, with rbp at word 25 */
+	scene_unwind(s, DRAP + 0x10);
+	EXPECT(s, STACK_BAD_CFI, DRAP + 0x10, BY_R10 + 0x20);
 }
 
 static void stacks_end_with_their_reason(void **state)
@@ -399,6 +424,7 @@ int main(void)
 	        TEST(a_signal_frame_restores_everything),
 	        TEST(the_kernel_s_frame_is_known_without_cfi),
 	        TEST(libunwind_does_what_rules_cannot),
+	        TEST(calls_do_not_keep_all_registers),
 	        TEST(stacks_end_with_their_reason),
 	        TEST(no_registers_no_frames),
 	        TEST(a_pc_nowhere_is_one_frame),
