@@ -9,6 +9,8 @@ void rule_finish(struct rule *r)
 	for (unsigned i = 0; i < r->n_slots; i++) {
 		if (r->slots[i].where != SLOT_AT_CFA || r->slots[i].off > -8)
 			r->flags &= (uint8_t)~RULE_PLAIN;
+		if (r->slots[i].reg == REG_SP)
+			r->flags |= RULE_SETS_SP;
 		if (r->slots[i].off < r->lowest)
 			r->lowest = r->slots[i].off;
 	}

@@ -37,6 +37,7 @@ enum {
 	RULE_SIGNAL = 1, /* a frame the kernel made: its caller was interrupted, it did not call */
 	RULE_DEREF = 2,  /* CFA = memory at (cfa_reg + cfa_off), + cfa_add */
 	RULE_PLAIN = 4,  /* all slots are SLOT_AT_CFA and below it */
+	RULE_SETS_SP = 16,   /* the caller's stack pointer is not the CFA but has a slot */
 	RULE_CHECK_CALL = 8, /* a guess: holds only if the return address is after a call */
 };
 

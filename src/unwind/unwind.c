@@ -121,6 +121,23 @@ static bool find_row(struct unwinder *u, struct image *img, uint64_t vaddr, stru
 	return *has_fde && cfi_run(&fde, vaddr, ret);
 }
 
+/* A function put on the stack as a return address, without a call: where makecontext() has a
+ * coroutine end, which is its root; or where a signal's handler returns to. */
+static bool rule_of_start(struct unwinder *u, const struct walk *w, struct image *img,
+                          uint64_t vaddr, struct rule *ret)
+{
+	struct cfi_fde fde;
+	struct cfi_row row;
+	if (w->is_exact || !tables_find(tables_of(img, &u->stats.bytes), vaddr, &fde) ||
+	    fde.start != vaddr || !cfi_run(&fde, vaddr, &row) ||
+	    walk_is_after_call(w, w->regs.r[REG_PC]))
+		return false;
+	rule_from_row(&row, vaddr, ret);
+	if (!row.is_signal)
+		*ret = (struct rule){.kind = RULE_ROOT};
+	return true;
+}
+
 static void make_rule(struct unwinder *u, struct walk *w, struct image *img, uint64_t vaddr,
                       struct rule *ret)
 {
@@ -139,7 +156,7 @@ static void make_rule(struct unwinder *u, struct walk *w, struct image *img, uin
 		rule_from_row(&row, lookup, ret);
 	else if (has_fde)
 		*ret = (struct rule){.kind = RULE_BAD};
-	else
+	else if (!rule_of_start(u, w, img, vaddr, ret))
 		nocfi_rule(w, img, vaddr, u->namer, u->namer_arg, ret);
 }
 

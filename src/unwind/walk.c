@@ -104,14 +104,18 @@ bool walk_step(struct walk *w, const struct rule *rule)
 	/* Stacks grow down. Only a signal's handler may run on another than what it interrupted;
 	 * and where the return address is in a register, nothing needs to be on the stack. */
 	uint64_t least = !w->is_exact ? 8 : (rule->flags & RULE_PLAIN) ? ARCH_MIN_FRAME : 0;
-	if (!(rule->flags & RULE_SIGNAL) && cfa < sp + least)
+	if (!(rule->flags & (RULE_SIGNAL | RULE_SETS_SP)) && cfa < sp + least)
 		return walk_fail(w, STACK_LOOP);
 	if (!((rule->flags & RULE_PLAIN) && step_plain(w, rule, cfa)) && !step_slots(w, rule, cfa))
 		return false;
-	w->cfa = cfa;
-	w->is_exact = rule->flags & RULE_SIGNAL;
-	if (!regs_known(&w->regs, REG_SP))
+	if (!(rule->flags & RULE_SETS_SP))
 		regs_set(&w->regs, REG_SP, cfa);
+	else if (!regs_known(&w->regs, REG_SP))
+		return walk_fail(w, STACK_BAD_CFI);
+	else if (!(rule->flags & RULE_SIGNAL) && w->regs.r[REG_SP] < sp)
+		return walk_fail(w, STACK_LOOP);
+	w->cfa = w->regs.r[REG_SP]; /* the CFA in longjmp is no place on the stack */
+	w->is_exact = rule->flags & RULE_SIGNAL;
 	w->regs.r[REG_PC] = arch_strip(w->regs.r[REG_PC]);
 	return true;
 }

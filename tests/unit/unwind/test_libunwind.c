@@ -33,6 +33,7 @@ int dwarf_search_unwind_table(unw_addr_space_t as, unw_word_t ip, unw_dyn_info_t
 struct machine {
 	struct image *img;
 	struct regs regs;
+	bool sets_sp;
 	uint64_t stack_addr;
 	uint64_t words[WORDS];
 };
@@ -144,6 +145,7 @@ static bool step(struct machine *m, const struct scene *s, struct generic *gener
 	struct cfi_row row;
 	union rule_buf buf;
 	size_t bytes = 0;
+	m->sets_sp = false;
 	uint64_t vaddr = m->regs.r[REG_PC] - BIAS;
 	*w = (struct walk){.snap = &s->snap,
 	                   .maps = &s->maps,
@@ -155,6 +157,7 @@ static bool step(struct machine *m, const struct scene *s, struct generic *gener
 	if (!tables_find(tables_of(m->img, &bytes), vaddr, &fde) || !cfi_run(&fde, vaddr, &row))
 		return walk_fail(w, STACK_BAD_CFI);
 	rule_from_row(&row, vaddr, &buf.rule);
+	m->sets_sp = (buf.rule.flags & RULE_SETS_SP) && !(buf.rule.flags & RULE_SIGNAL);
 	if (buf.rule.kind == RULE_FRAME)
 		return walk_step(w, &buf.rule);
 	if (buf.rule.kind == RULE_LIBUNWIND)
@@ -184,8 +187,9 @@ static void compare(struct machine *m, struct scene *s, struct generic *generic,
 	bool ours = step(m, s, generic, &w);
 	bool theirs = !unw_init_remote(&c, as, m) && unw_step(&c) >= 0 &&
 	              !unw_get_reg(&c, UNW_REG_IP, &pc) && pc && !unw_get_reg(&c, UNW_REG_SP, &cfa);
-	/* Roots; and a CFA below the stack pointer, which we refuse. */
-	if (!ours && (!theirs || w.end == STACK_ROOT || w.end == STACK_LOOP)) {
+	/* Roots; a CFA below the stack pointer, which we refuse; and longjmp, where libunwind takes
+	 * the CFA for the stack pointer although that has a rule of its own. */
+	if (m->sets_sp || (!ours && (!theirs || w.end == STACK_ROOT || w.end == STACK_LOOP))) {
 		sums->both_fail++;
 		return;
 	}

@@ -24,7 +24,9 @@ enum {
 	INDEXED = AT(0x600),   /* CFA = *(rsp + 8 * rbx): for libunwind */
 	DAMAGED = AT(0x700),
 	NO_CFI = AT(0x800),
-	BY_R10 = AT(0xa00), /* CFA = r10 + 16 */
+	BY_R10 = AT(0xa00),  /* CFA = r10 + 16 */
+	JUMPS = AT(0xb00),   /* longjmp: CFA = rdi, rsp is r8, rip is rdx */
+	START_2 = AT(0xd00), /* CFA = rsp + 8; before it is no function */
 };
 
 static void make_file(struct file *f)
@@ -39,6 +41,8 @@ static void make_file(struct file *f)
 	file_fde(f, INDEXED, 0x100, PROGRAM(0x0f, 8, 0x77, 0, 0x73, 0, 0x38, 0x1e, 0x22, 0x06));
 	file_fde(f, DAMAGED, 0x100, PROGRAM(0x0b));
 	file_fde(f, BY_R10, 0x100, PROGRAM(0x0c, 10, 16));
+	file_fde(f, JUMPS, 0x100, PROGRAM(0x0c, 5, 0, 0x09, 7, 8, 0x09, 16, 1, 0x83, 0));
+	file_fde(f, START_2, 0x100, PROGRAM(0));
 	file_cie(f, "zRS", PROGRAM(0));
 	/* CFA = *(rsp + 160), rbx at rsp + 128, rbp at rsp + 120, rsp and rip after that. */
 	file_fde(f, RESTORER - 1, 0x101,
@@ -209,6 +213,29 @@ static void calls_do_not_keep_all_registers(void **state)
 	s->words[24] = s->sp + 80; /* DRAP, with rbp at word 25 */
 	scene_unwind(s, DRAP + 0x10);
 	EXPECT(s, STACK_BAD_CFI, DRAP + 0x10, BY_R10 + 0x20);
+}
+
+static void longjmp_takes_registers_for_the_stack(void **state)
+{
+	struct scene *s = *state;
+	regs_set(&s->snap.regs, 5, 0x5000); /* the buffer is not on the stack, nor copied */
+	regs_set(&s->snap.regs, 8, s->sp + 64);
+	regs_set(&s->snap.regs, 1, BIAS + PLAIN + 0x20);
+	s->words[8 + 2] = BIAS + START + 0x20;
+	scene_unwind(s, JUMPS + 0x10);
+	EXPECT(s, STACK_ROOT, JUMPS + 0x10, PLAIN + 0x20, START + 0x20);
+	assert_int_equal(s->stack.cfas[0], s->sp + 64);
+	regs_set(&s->snap.regs, 8, s->sp - 64);
+	scene_unwind(s, JUMPS + 0x10);
+	EXPECT(s, STACK_LOOP, JUMPS + 0x10);
+}
+
+static void a_coroutine_ends_where_none_has_called(void **state)
+{
+	struct scene *s = *state;
+	s->words[2] = BIAS + START_2;
+	scene_unwind(s, PLAIN + 0x10);
+	EXPECT(s, STACK_ROOT, PLAIN + 0x10, START_2);
 }
 
 static void stacks_end_with_their_reason(void **state)
@@ -425,6 +452,8 @@ int main(void)
 	        TEST(the_kernel_s_frame_is_known_without_cfi),
 	        TEST(libunwind_does_what_rules_cannot),
 	        TEST(calls_do_not_keep_all_registers),
+	        TEST(longjmp_takes_registers_for_the_stack),
+	        TEST(a_coroutine_ends_where_none_has_called),
 	        TEST(stacks_end_with_their_reason),
 	        TEST(no_registers_no_frames),
 	        TEST(a_pc_nowhere_is_one_frame),
