@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What becomes of the target while it is sampled: threads, mappings, programs, CPUs. */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <csample/log.h>
+#include <csample/mem.h>
 
 #include "internal.h"
 
@@ -201,6 +203,17 @@ static void follow_cpus(struct engine *e)
 	err_free(err);
 }
 
+static bool has_tracer(struct engine *e)
+{
+	char text[4096];
+	_cleanup_close_ int fd = openat(e->target->proc_fd, "status", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : 0;
+	text[n > 0 ? n : 0] = '\0';
+	const char *line = strstr(text, "\nTracerPid:");
+	return line && strtol(line + strlen("\nTracerPid:"), NULL, 10) != 0;
+}
+
+/* PTRACE_SEIZE answers EPERM in both cases. */
 static void tell_of_tracer(struct engine *e)
 {
 	uint64_t traced = 0;
@@ -209,10 +222,18 @@ static void tell_of_tracer(struct engine *e)
 			traced += atomic_load(&e->samplers[i]->counts.lost[LOSS_TRACED]);
 	if (!traced || e->traced_told)
 		return;
-	log_warn("another tracer (gdb, strace, ...) holds threads of process %d: they can only be "
-	         "sampled without stopping them, which needs more privileges; see csample doctor",
-	         (int)e->target->pid);
 	e->traced_told = true;
+	if (has_tracer(e))
+		log_warn("another tracer (gdb, strace, ...) holds threads of process %d: they can "
+		         "only "
+		         "be sampled without stopping them, which needs more privileges; see "
+		         "csample "
+		         "doctor",
+		         (int)e->target->pid);
+	else
+		log_warn("threads of process %d cannot be stopped: ptrace is refused, by a seccomp "
+		         "filter, a security module or another tracer; see csample doctor",
+		         (int)e->target->pid);
 }
 
 void engine_look_around(struct engine *e)
