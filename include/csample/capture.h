@@ -41,6 +41,9 @@ struct thread {
 	uint64_t observed_ns; /* when it was last observed; wall only */
 	uint64_t repeats,
 	        repeats_wall_ns; /* observations since in which it had not run; wall only */
+	uint64_t preempted_ns;   /* tick of its last capture by preempt, */
+	uint64_t times_run;      /* how often it had been switched in then, */
+	bool ran_through;        /* and whether that was once since the one before */
 	char asleep_text[SCHEDSTAT_TEXT]; /* schedstat when last captured asleep; "": not */
 };
 
@@ -110,8 +113,10 @@ void witness_close(struct witness *w);
 void witness_before_sleep(struct witness *w);
 /* It has slept, or will, elsewhere than in its poll. */
 void witness_slept(struct witness *w);
-/* After it: this tick, and nothing before it, ended the sleep, and we were the next to run. */
+/* After it, once: this tick, and nothing before it, ended the sleep, and we have run since. */
 bool witness_woken_by(struct witness *w, const struct tick *tick);
+/* Then: nobody took the interrupted thread away before we ran. */
+bool witness_left_in_place(struct witness *w, const struct tick *tick);
 
 #define CAPTURED (-1)
 /* Each fills snap, whose bytes have room for capacity, and returns CAPTURED or an enum loss. */

@@ -4,6 +4,7 @@
 #define STACK_SLACK 256u /* the red zone, and the words at the root itself */
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -23,6 +24,12 @@ uint64_t schedstat_cpu_ns(const char *text)
 	while (*text >= '0' && *text <= '9')
 		v = v * 10 + (uint64_t)(*text++ - '0');
 	return v;
+}
+
+uint64_t schedstat_times_run(const char *text)
+{
+	const char *third = strrchr(text, ' ');
+	return third ? strtoull(third, NULL, 10) : 0;
 }
 
 /* Reads regions [first, first + n) into the snapshot's bytes, in one call. What cannot be read to

@@ -12,5 +12,7 @@ int copy_memory(struct capture *c, struct thread *th, struct snapshot *snap, uin
 bool read_kept(int fd, char *buf, size_t size);
 /* The first number of a schedstat line: CPU time in ns, exact for a thread that is off its CPU. */
 uint64_t schedstat_cpu_ns(const char *text);
+/* The third: how often it was switched in. Counted at once. */
+uint64_t schedstat_times_run(const char *text);
 
 #endif

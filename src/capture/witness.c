@@ -14,14 +14,10 @@
 
 #include "copy.h"
 
-/* Times switched in: the third number of schedstat, counted at once. */
 static uint64_t times_run(int fd)
 {
 	char text[SCHEDSTAT_TEXT];
-	if (fd < 0 || !read_kept(fd, text, sizeof(text)))
-		return 0;
-	const char *third = strrchr(text, ' ');
-	return third ? strtoull(third, NULL, 10) : 0;
+	return fd >= 0 && read_kept(fd, text, sizeof(text)) ? schedstat_times_run(text) : 0;
 }
 
 /* The kernel's migration thread of a CPU runs above all priorities and may take the interrupted
@@ -89,11 +85,15 @@ bool witness_woken_by(struct witness *w, const struct tick *tick)
 	uint64_t before = w->own_runs;
 	w->own_runs = times_run(w->own_fd);
 	w->slept = false;
-	bool once = w->own_runs == before + 1 && tick->time_ns > w->sleep_ns;
+	return w->own_runs == before + 1 && tick->time_ns > w->sleep_ns;
+}
+
+bool witness_left_in_place(struct witness *w, const struct tick *tick)
+{
 	if (tick->in_user)
-		return once;
+		return true;
 	/* In the kernel it may have been about to move itself: sched_setaffinity. */
-	uint64_t stopper_before = w->stopper_runs;
+	uint64_t before = w->stopper_runs;
 	w->stopper_runs = times_run(w->stopper_fd);
-	return once && w->stopper_runs == stopper_before;
+	return w->stopper_runs == before;
 }
