@@ -7,7 +7,6 @@ from snapshots import PC, SP
 
 RBX, RBP = 3, 6
 MAGIC = 0x5EED50F7C0FFEE11
-FAR = 8192
 
 
 class Loop:
@@ -42,7 +41,8 @@ def check(loop, snap):
     counter = snap.regs.get(RBX, near + near_lag)
     if near != counter - near_lag:
         return "skewed: near"
-    far = snap.word(base + FAR)
+    far_at = snap.word(base + 16)
+    far = snap.word(far_at) if far_at is not None else None
     if far is not None and far != counter - far_lag:
         return "skewed: far"
     if slot != counter - slot_lag:

@@ -79,8 +79,8 @@ def test_the_check_sees_late_samples(tmp_path, do):
 
 # What the loop does, its threads, captures by preempt that there must be for each second, on a
 # machine that has other work too.
-BUSY = [("spin", 1, 100), ("spin", 4, 100), ("spin", 32, 100), ("yield", 4, 100), ("getppid", 4, 100),
-        ("zero", 2, 100), ("pingpong", 2, 20), ("nanosleep", 2, 1), ("migrate", 1, 3), ("churn", 4, 20),
+BUSY = [("spin", 1, 50), ("spin", 4, 50), ("spin", 32, 50), ("yield", 4, 20), ("getppid", 4, 50),
+        ("zero", 2, 50), ("pingpong", 2, 20), ("nanosleep", 2, 1), ("migrate", 1, 3), ("moved", 1, 10), ("churn", 4, 20),
         ("exec", 1, 30)]
 
 
@@ -92,7 +92,17 @@ def test_preempt(tmp_path, do, threads, least):
         assert stats["captured"]["preempt"] >= least * SECONDS
 
 
-@pytest.mark.parametrize("do,threads", [("spin", 4), ("yield", 4), ("pingpong", 2), ("migrate", 1), ("churn", 4)])
+@pytest.mark.parametrize("do", ["moved", "yield", "spin"])
+def test_long_copies(tmp_path, do):
+    """Half a megabyte of stack takes a while to copy: what moves meanwhile is seen to have moved."""
+    with target(tmp_path, do, 1, "--depth", 1 << 19) as (_, loop, _):
+        result, _ = sample(tmp_path, loop, "-r", 1000)
+        assert_true(result, {"preempt": 10 * SECONDS})
+        assert result["preempt"]["true"] >= 10 * SECONDS, "the far end was not copied"
+
+
+@pytest.mark.parametrize("do,threads", [("spin", 4), ("yield", 4), ("pingpong", 2), ("migrate", 1), ("moved", 1),
+                                        ("churn", 4)])
 def test_stop(tmp_path, do, threads):
     with target(tmp_path, do, threads) as (_, loop, progress):
         result, _ = sample(tmp_path, loop, "-r", 1000, "--capture", "stop")

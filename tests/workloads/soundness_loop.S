@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See soundness_loop.h. The frame hangs on rbp, whatever rsp does. */
-#define FAR 8192
+#define FRAME 64
 
 	.text
 	.globl soundness_loop, loop_start, loop_near, loop_far, loop_sp, loop_end
@@ -16,16 +16,21 @@ soundness_loop:
 	push	%r12
 	.cfi_def_cfa_offset 32
 	.cfi_offset %r12, -32
-	sub	$(FAR + 64), %rsp
-	.cfi_def_cfa_offset (FAR + 96)
+	push	%r13
+	.cfi_def_cfa_offset 40
+	.cfi_offset %r13, -40
+	sub	$FRAME, %rsp
+	.cfi_def_cfa_offset (FRAME + 40)
 	mov	%rsp, %rbp
 	.cfi_def_cfa_register %rbp
 	mov	%rdi, %r12
 	mov	88(%r12), %rbx
+	mov	96(%r12), %r13
 	mov	%rbx, (%rbp)
 	movabs	$0x5eed50f7c0ffee11, %rax
 	mov	%rax, 8(%rbp)
-	mov	%rbx, FAR(%rbp)
+	mov	%r13, 16(%rbp)
+	mov	%rbx, (%r13)
 	mov	%ebx, %ecx
 	and	$63, %ecx
 	shl	$4, %ecx
@@ -39,7 +44,7 @@ loop_start:
 loop_near:
 	mov	%rbx, (%rbp)
 loop_far:
-	mov	%rbx, FAR(%rbp)
+	mov	%rbx, (%r13)
 	mov	%ebx, %ecx
 	and	$63, %ecx
 	shl	$4, %ecx
@@ -73,7 +78,9 @@ loop_sp:
 	cmp	80(%r12), %rbx
 	jne	loop_start
 loop_end:
-	lea	(FAR + 64)(%rbp), %rsp
+	lea	FRAME(%rbp), %rsp
+	pop	%r13
+	.cfi_restore %r13
 	pop	%r12
 	.cfi_restore %r12
 	pop	%rbx

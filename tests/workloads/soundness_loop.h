@@ -14,12 +14,14 @@ struct loop {
 	uint64_t *progress; /* the counter, for who watches from outside */
 	uint64_t until;     /* counter value to return at */
 	uint64_t first;     /* counter value to start from */
+	uint64_t *far;      /* a word far up the stack */
 };
 
 /* Registers and words, c being the counter, in register rbx:
  *   [rbp]          near   = c once stored
  *   [rbp + 8]      LOOP_MAGIC
- *   [rbp + 8192]   far    = c once stored, at the other end of a large copy
+ *   [rbp + 16]     where far is, in r13 too
+ *   [r13]          far    = c once stored, near the other end of the copy
  *   rsp            rbp - 64 - 16 * (c % 64)
  *   [rsp]          slot   = c;  [rsp + 8] = rbp
  * so that even a stack pointer alone tells an instant. */

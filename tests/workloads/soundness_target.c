@@ -30,11 +30,13 @@ static struct {
 	int threads;
 	int fifo; /* priority; 0: none */
 	unsigned seconds;
+	size_t depth; /* bytes of stack above the loop */
 	const char *progress_file;
 	uint64_t *progress; /* one counter a thread */
 	char **argv;
-} target = {.what = "spin", .threads = 1, .seconds = 60};
+} target = {.what = "spin", .threads = 1, .seconds = 60, .depth = 8192};
 
+static _Atomic pid_t spinner; /* "moved": who is */
 static struct timespec sleep_time = {.tv_nsec = SLEEP_NS};
 static cpu_set_t only_cpu[2];
 static char bytes[MAX_THREADS][ZERO_BYTES];
@@ -92,7 +94,7 @@ static void prepare(struct loop *loop, int i)
 		loop->until = loop->first + CHURN_TURNS;
 	} else if (!strcmp(target.what, "exec")) {
 		loop->until = loop->first + EXEC_TURNS;
-	} else if (strcmp(target.what, "spin")) {
+	} else if (strcmp(target.what, "spin") && strcmp(target.what, "moved")) {
 		fprintf(stderr, "--do %s: not known\n", target.what);
 		exit(2);
 	}
@@ -102,7 +104,12 @@ static void *thread_main(void *arg)
 {
 	struct loop loop;
 
+	if (!spinner)
+		spinner = gettid();
 	prepare(&loop, (int)(intptr_t)arg);
+	volatile char *room = __builtin_alloca(target.depth + 16);
+	room[0] = 0; /* kept */
+	loop.far = (uint64_t *)(((uintptr_t)room + target.depth) & ~(uintptr_t)7);
 	soundness_loop(&loop);
 	return NULL;
 }
@@ -158,15 +165,30 @@ static void parse(int argc, char **argv)
 			target.fifo = (int)strtol(argv[i + 1], NULL, 10);
 		else if (!strcmp(argv[i], "--seconds"))
 			target.seconds = (unsigned)strtoul(argv[i + 1], NULL, 10);
+		else if (!strcmp(argv[i], "--depth"))
+			target.depth = strtoul(argv[i + 1], NULL, 10);
 		else if (!strcmp(argv[i], "--progress"))
 			target.progress_file = argv[i + 1];
 	}
 	if (!target.progress_file || target.threads < 1 || target.threads > MAX_THREADS) {
 		fprintf(stderr,
 		        "usage: %s --progress FILE [--threads N] [--do WHAT] [--fifo PRIORITY] "
+		        "[--depth BYTES] "
 		        "[--seconds LIMIT]\n",
 		        argv[0]);
 		exit(2);
+	}
+}
+
+/* Moves another thread to and fro, whatever it does at the time. */
+static void move(void)
+{
+	while (!spinner)
+		sched_yield();
+	for (unsigned turn = 0;; turn++) {
+		struct timespec pause = {.tv_nsec = 1000L * (turn * 7919 % 300)};
+		sched_setaffinity(spinner, sizeof(cpu_set_t), &only_cpu[turn & 1]);
+		nanosleep(&pause, NULL);
 	}
 }
 
@@ -211,6 +233,8 @@ int main(int argc, char **argv)
 		churn();
 	for (int i = 0; i < target.threads; i++)
 		start(&threads[i], i);
+	if (!strcmp(target.what, "moved"))
+		move();
 	for (int i = 0; i < target.threads; i++)
 		pthread_join(threads[i], NULL);
 	return 0;
