@@ -20,6 +20,7 @@
 
 #define STACK_FIRST_COPY 65536u  /* of a thread never seen: whole, most likely */
 #define STACK_WIDE_COPY  524288u /* in a second read, if the first found no end */
+#define STACK_OTHER_COPY 16384u  /* of the stack a signal handler interrupted */
 #define STACK_MIN_COPY   4096u
 #define STACK_MAX_COPY   1048576u
 #define STACK_RED_ZONE   128 /* below the stack pointer; x86-64 psABI 3.2.2 */
@@ -56,7 +57,8 @@ void threads_destroy(struct threads *t);
 /* Opens the files of a thread. born: created while we watch, so that all its CPU time is ours to
  * credit; otherwise what it has used so far is not. Returns NULL when the thread has ended, or
  * *full is set because descriptors ran out. Worker only. */
-struct thread *threads_add(struct threads *t, int proc_fd, pid_t tid, bool born, bool *full);
+struct thread *threads_add(struct threads *t, int proc_fd, pid_t tid, bool is_main, bool born,
+                           bool *full);
 void threads_remove(struct threads *t, pid_t tid); /* worker only */
 void threads_collect(struct threads *t);           /* frees what no sampler can still see */
 struct thread *threads_find(struct threads *t, pid_t tid);

@@ -65,7 +65,7 @@ struct snapshot {
 	char state;         /* R S D ..., as /proc has it */
 	int32_t syscall;    /* number it blocks in; -1: none or not known */
 	uint16_t n_kernel;  /* kernel callchain, leaf first */
-	uint16_t n_regions; /* regions[0] is the stack, from the stack pointer up */
+	uint16_t n_regions; /* regions[0] is the stack, from the red zone up */
 	uint32_t n_bytes;
 	uint32_t reads; /* process_vm_readv calls it took */
 	struct regs regs;

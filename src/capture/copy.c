@@ -18,6 +18,21 @@ bool read_kept(int fd, char *buf, size_t size)
 	return true;
 }
 
+uint64_t stat_number(const char *text, int field)
+{
+	const char *p = strrchr(text, ')');
+	for (int at = 2; p && at < field; at++) {
+		p = strchr(p, ' ');
+		p = p ? p + 1 : NULL;
+	}
+	uint64_t v = 0;
+	if (!p || *p < '0' || *p > '9')
+		return UINT64_MAX;
+	while (*p >= '0' && *p <= '9')
+		v = v * 10 + (uint64_t)(*p++ - '0');
+	return v;
+}
+
 uint64_t schedstat_cpu_ns(const char *text)
 {
 	uint64_t v = 0;
@@ -115,6 +130,25 @@ uint32_t capture_stack_bytes(struct thread *th, uint64_t sp)
 	return atomic_load_explicit(&th->copy_bytes, memory_order_relaxed);
 }
 
+/* A signal handler on a stack of its own: the stack it interrupted is where the thread's was
+ * before. */
+static void copy_other_stack(struct capture *c, struct thread *th, struct snapshot *snap,
+                             uint32_t capacity)
+{
+	uint64_t sp = snap->regs.r[REG_SP];
+	uint64_t root = atomic_load_explicit(&th->stack_root, memory_order_relaxed);
+	uint32_t len = atomic_load_explicit(&th->copy_bytes, memory_order_relaxed);
+	if (!root || (root > sp && root - sp < STACK_MAX_COPY - STACK_SLACK))
+		return;
+	if (len > STACK_OTHER_COPY)
+		len = STACK_OTHER_COPY;
+	if (len > capacity - snap->n_bytes || len > root)
+		return;
+	add_region(snap, root - len + STACK_SLACK, len);
+	if (read_regions(c, snap, 1, 1) != CAPTURED)
+		snap->n_bytes = snap->regions[--snap->n_regions].at;
+}
+
 int copy_memory(struct capture *c, struct thread *th, struct snapshot *snap, uint32_t capacity)
 {
 	uint64_t sp = snap->regs.r[REG_SP];
@@ -132,6 +166,9 @@ int copy_memory(struct capture *c, struct thread *th, struct snapshot *snap, uin
 	if (result == CAPTURED && !learned && snap->regions[0].len == want)
 		widen_stack(c, snap, capacity < STACK_WIDE_COPY ? capacity : STACK_WIDE_COPY);
 	snap->n_bytes = snap->regions[0].len; /* less where the stack's mapping ends */
+	snap->n_regions = 1;
+	if (result == CAPTURED && th)
+		copy_other_stack(c, th, snap, capacity);
 	if (result == CAPTURED && c->gather.gather)
 		result = gather_more(c, snap, capacity);
 	return result;

@@ -25,21 +25,8 @@
 /* Measured: 28 us at the median, 60 at the 99th percentile. */
 #define MAX_LATENESS_NS 250000
 
-/* Field 39 of proc(5)'s stat: the CPU the thread last ran on. */
-static int last_cpu(const char *text)
-{
-	const char *p = strrchr(text, ')');
-	for (int field = 2; p && field < 39; field++) {
-		p = strchr(p, ' ');
-		p = p ? p + 1 : NULL;
-	}
-	int cpu = 0;
-	if (!p || *p < '0' || *p > '9')
-		return -1;
-	while (*p >= '0' && *p <= '9')
-		cpu = cpu * 10 + (*p++ - '0');
-	return cpu;
-}
+/* The CPU the thread last ran on. */
+#define STAT_PROCESSOR 39
 
 static void fill(struct snapshot *snap, struct thread *th, const struct tick *tick,
                  const char *schedstat)
@@ -88,7 +75,7 @@ int capture_preempt(struct capture *c, struct witness *w, struct thread *th,
 		return LOSS_LATE;
 	if (!read_kept(th->stat_fd, stat, sizeof(stat)))
 		return LOSS_GONE;
-	if (last_cpu(stat) != cpu)
+	if (stat_number(stat, STAT_PROCESSOR) != (uint64_t)cpu)
 		return LOSS_MOVED;
 	result = copy_memory(c, th, snap, capacity);
 	if (result != CAPTURED)

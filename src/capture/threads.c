@@ -144,7 +144,10 @@ static void make_room(struct threads *t)
 	throw_away(t, old, NULL);
 }
 
-struct thread *threads_add(struct threads *t, int proc_fd, pid_t tid, bool born, bool *full)
+#define STAT_STARTSTACK 28 /* reads 0 without ptrace access */
+
+struct thread *threads_add(struct threads *t, int proc_fd, pid_t tid, bool is_main, bool born,
+                           bool *full)
 {
 	struct thread *th = mem_zalloc(sizeof(*th));
 	th->tid = tid;
@@ -164,6 +167,12 @@ struct thread *threads_add(struct threads *t, int proc_fd, pid_t tid, bool born,
 	thread_check_policy(th);
 	th->credited_ns = born ? 0 : schedstat_cpu_ns(text);
 	th->observed_ns = now_ns();
+	/* Where the kernel put the main thread's stack; of others we learn it. */
+	char stat[1024];
+	if (is_main && read_kept(th->stat_fd, stat, sizeof(stat))) {
+		uint64_t start = stat_number(stat, STAT_STARTSTACK);
+		atomic_store(&th->stack_root, start < UINT64_MAX ? start : 0);
+	}
 	make_room(t);
 	*vec_add(&t->all) = th;
 	table_insert(atomic_load(&t->table), th);

@@ -159,8 +159,8 @@ static struct err *list(struct all *all)
 	struct err *err = target_threads(all->target, &tids, &n);
 	for (size_t i = 0; i < n; i++) {
 		bool full = false;
-		struct thread *th =
-		        threads_add(all->threads, all->target->proc_fd, tids[i], false, &full);
+		struct thread *th = threads_add(all->threads, all->target->proc_fd, tids[i],
+		                                tids[i] == all->target->pid, false, &full);
 		if (!th && full)
 			err = err_new(ERR_SYS,
 			              "too many threads for the limit of open files: raise "

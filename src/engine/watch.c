@@ -20,7 +20,8 @@ static void add_thread(struct engine *e, pid_t tid, bool born)
 	bool full = false;
 	if (threads_find(e->shared.threads, tid))
 		return;
-	struct thread *th = threads_add(e->shared.threads, e->target->proc_fd, tid, born, &full);
+	struct thread *th = threads_add(e->shared.threads, e->target->proc_fd, tid,
+	                                tid == e->target->pid, born, &full);
 	if (full && !told) {
 		log_warn("too many threads for the limit of open files: those beyond it are not "
 		         "sampled; "

@@ -298,8 +298,9 @@ def test_signal_handlers_stand_on_what_they_interrupted(record, workload):
 
 
 def test_a_stack_on_another_stack_is_whole_or_marked(record, workload):
-    stacks, _, _ = record(workload("handler", "alternate").pid, "-d", "1s", "-r", 300, "-F")
+    stacks, stats, _ = record(workload("handler", "alternate").pid, "-d", "1s", "-r", 300, "-F")
     assert share_of(stacks, "handler_work") > 0.9, stacks
+    assert stats["rooted"] > 0.9, stacks
     assert all("main" in map(frame_name, s) or s[0].startswith("[") for s in stacks), stacks
 
 
