@@ -77,11 +77,11 @@ def test_the_check_sees_late_samples(tmp_path, do):
         assert skewed > 10 and skewed + true > 200
 
 
-# What the loop does, its threads, captures by preempt that there must be for each second, on a
-# machine that has other work too.
-BUSY = [("spin", 1, 50), ("spin", 4, 50), ("spin", 32, 50), ("yield", 4, 20), ("getppid", 4, 50),
-        ("zero", 2, 50), ("pingpong", 2, 20), ("nanosleep", 2, 1), ("migrate", 1, 3), ("moved", 1, 10), ("churn", 4, 20),
-        ("exec", 1, 30)]
+# What the loop does, its threads, captures by preempt that there must be for each second: hundreds on
+# an idle machine, few on one whose CPUs others use too. They show that the check saw something.
+BUSY = [("spin", 1, 15), ("spin", 4, 15), ("spin", 32, 15), ("yield", 4, 8), ("getppid", 4, 15),
+        ("zero", 2, 15), ("pingpong", 2, 8), ("nanosleep", 2, 1), ("migrate", 1, 1), ("moved", 1, 4), ("churn", 4, 8),
+        ("exec", 1, 10)]
 
 
 @pytest.mark.parametrize("do,threads,least", BUSY)
@@ -97,8 +97,8 @@ def test_long_copies(tmp_path, do):
     """Half a megabyte of stack takes a while to copy: what moves meanwhile is seen to have moved."""
     with target(tmp_path, do, 1, "--depth", 1 << 19) as (_, loop, _):
         result, _ = sample(tmp_path, loop, "-r", 1000)
-        assert_true(result, {"preempt": 10 * SECONDS})
-        assert result["preempt"]["true"] >= 10 * SECONDS, "the far end was not copied"
+        assert_true(result, {"preempt": 4 * SECONDS})
+        assert result["preempt"]["true"] >= 4 * SECONDS, "the far end was not copied"
 
 
 @pytest.mark.parametrize("do,threads", [("spin", 4), ("yield", 4), ("pingpong", 2), ("migrate", 1), ("moved", 1),
@@ -106,7 +106,7 @@ def test_long_copies(tmp_path, do):
 def test_stop(tmp_path, do, threads):
     with target(tmp_path, do, threads) as (_, loop, progress):
         result, _ = sample(tmp_path, loop, "-r", 1000, "--capture", "stop")
-        assert_true(result, {"stop": 20 * SECONDS})
+        assert_true(result, {"stop": 8 * SECONDS})
         progress.wait_advance()
 
 
