@@ -117,7 +117,7 @@ void witness_before_sleep(struct witness *w);
 void witness_slept(struct witness *w);
 /* After it, once: this tick, and nothing before it, ended the sleep, and we have run since. */
 bool witness_woken_by(struct witness *w, const struct tick *tick);
-/* Then: nobody took the interrupted thread away before we ran. */
+/* Then: the interrupted thread did not take itself away before we ran. */
 bool witness_left_in_place(struct witness *w, const struct tick *tick);
 
 #define CAPTURED (-1)

@@ -12,11 +12,10 @@
  *
  * schedstat alone does not do: of a thread running elsewhere it changes only at timer ticks.
  *
- * Reading 4 is most of the time all that takes, and a thread that ran through since its last
- * capture does without: schedstat counts how often it was switched in. If that is once more than
- * then, the thread has had one stint on a CPU, which the tick interrupted and we ended; where it
- * waits now does not matter, nor whether it was moved. So for it 2, 3 and that count, after the
- * copy, are the proof. */
+ * 4 takes most of the time, and a thread that ran through since its last capture does without:
+ * schedstat counts how often it was switched in. If that is once more than then, it has had one
+ * stint on a CPU, which the tick interrupted; where it waits now does not matter, nor whether it
+ * was moved. */
 #include <sched.h>
 #include <string.h>
 
@@ -28,10 +27,44 @@
 /* The CPU the thread last ran on. */
 #define STAT_PROCESSOR 39
 
-static void fill(struct snapshot *snap, struct thread *th, const struct tick *tick,
-                 const char *schedstat)
+/* Nobody took the thread elsewhere since the tick, where it may run now. */
+static int still_here(struct witness *w, struct thread *th, const struct tick *tick, int cpu,
+                      const char *schedstat)
 {
-	uint64_t cpu_ns = schedstat_cpu_ns(schedstat), times_run = schedstat_times_run(schedstat);
+	char stat[1024];
+	/* Another sampler may have captured it after our tick: then the count says nothing. */
+	if (tick->time_ns > th->preempted_ns && schedstat_times_run(schedstat) == th->times_run + 1)
+		return CAPTURED;
+	if (!witness_left_in_place(w, tick))
+		return LOSS_LATE;
+	if (!read_kept(th->stat_fd, stat, sizeof(stat)))
+		return LOSS_GONE;
+	return stat_number(stat, STAT_PROCESSOR) == (uint64_t)cpu ? CAPTURED : LOSS_MOVED;
+}
+
+int capture_preempt(struct capture *c, struct witness *w, struct thread *th,
+                    const struct tick *tick, int cpu, struct snapshot *snap, uint32_t capacity)
+{
+	char before[SCHEDSTAT_TEXT], after[SCHEDSTAT_TEXT];
+	if (!regs_known(&tick->regs, REG_SP))
+		return LOSS_NO_REGS;
+	if (!read_kept(th->schedstat_fd, before, sizeof(before)))
+		return LOSS_GONE;
+	if (!witness_woken_by(w, tick) || now_ns() - tick->time_ns > MAX_LATENESS_NS)
+		return LOSS_LATE;
+	if (sched_getcpu() != cpu)
+		return LOSS_MOVED;
+	int result = still_here(w, th, tick, cpu, before);
+	snap->regs = tick->regs;
+	if (result == CAPTURED)
+		result = copy_memory(c, th, snap, capacity);
+	if (result != CAPTURED)
+		return result;
+	if (!read_kept(th->schedstat_fd, after, sizeof(after)))
+		return LOSS_GONE;
+	if (strcmp(before, after) != 0 || sched_getcpu() != cpu)
+		return LOSS_MOVED;
+	uint64_t cpu_ns = schedstat_cpu_ns(after);
 	snap->pid = tick->pid;
 	snap->tid = tick->tid;
 	snap->time_ns = tick->time_ns;
@@ -40,50 +73,10 @@ static void fill(struct snapshot *snap, struct thread *th, const struct tick *ti
 	snap->syscall = -1;
 	snap->cpu_ns = cpu_ns > th->credited_ns ? cpu_ns - th->credited_ns : 0;
 	th->credited_ns += snap->cpu_ns;
-	th->ran_through = times_run == th->times_run + 1;
-	th->times_run = times_run;
+	th->times_run = schedstat_times_run(after);
 	th->preempted_ns = tick->time_ns;
 	th->asleep_text[0] = '\0';
 	snap->n_kernel = tick->n_kernel;
 	memcpy(snap->kernel, tick->kernel, tick->n_kernel * sizeof(*tick->kernel));
-}
-
-int capture_preempt(struct capture *c, struct witness *w, struct thread *th,
-                    const struct tick *tick, int cpu, struct snapshot *snap, uint32_t capacity)
-{
-	char before[SCHEDSTAT_TEXT], after[SCHEDSTAT_TEXT], stat[1024];
-	if (!regs_known(&tick->regs, REG_SP))
-		return LOSS_NO_REGS;
-	int result = sched_getcpu() == cpu ? CAPTURED : LOSS_MOVED;
-	snap->regs = tick->regs;
-	/* It did last time; another sampler may have captured it after our tick. */
-	bool ran_through = th->ran_through && tick->time_ns > th->preempted_ns;
-	if (ran_through && result == CAPTURED)
-		result = copy_memory(c, th, snap, capacity);
-	if (result != CAPTURED)
-		return result;
-	if (!read_kept(th->schedstat_fd, before, sizeof(before)))
-		return LOSS_GONE;
-	if (!witness_woken_by(w, tick) || now_ns() - tick->time_ns > MAX_LATENESS_NS)
-		return LOSS_LATE;
-	if (ran_through && schedstat_times_run(before) == th->times_run + 1 &&
-	    sched_getcpu() == cpu) {
-		fill(snap, th, tick, before);
-		return CAPTURED;
-	}
-	if (!witness_left_in_place(w, tick))
-		return LOSS_LATE;
-	if (!read_kept(th->stat_fd, stat, sizeof(stat)))
-		return LOSS_GONE;
-	if (stat_number(stat, STAT_PROCESSOR) != (uint64_t)cpu)
-		return LOSS_MOVED;
-	result = copy_memory(c, th, snap, capacity);
-	if (result != CAPTURED)
-		return result;
-	if (!read_kept(th->schedstat_fd, after, sizeof(after)))
-		return LOSS_GONE;
-	if (strcmp(before, after) != 0 || sched_getcpu() != cpu)
-		return LOSS_MOVED;
-	fill(snap, th, tick, after);
 	return CAPTURED;
 }
