@@ -89,7 +89,8 @@ static void on_sideband(void *arg, const struct sideband_event *event)
 	struct engine *e = arg;
 	switch (event->kind) {
 	case SIDEBAND_FORK:
-		add_thread(e, event->tid, true);
+		/* What it used before we began is not ours to count. */
+		add_thread(e, event->tid, event->time_ns >= e->start_ns);
 		break;
 	case SIDEBAND_EXIT:
 		/* Of the process: its last snapshots are still to come. */
