@@ -85,7 +85,8 @@ bool thread_cpu_ns(struct thread *th, uint64_t *ret);
 /* What all ways need. One per capturing thread of ours, set up before it starts. */
 struct capture {
 	pid_t pid;
-	int mem_fd; /* of /proc/PID/mem, where process_vm_readv is refused; -1: use that */
+	bool own_child; /* pid was started by us, and its exit status is waited for elsewhere */
+	int mem_fd;     /* of /proc/PID/mem, where process_vm_readv is refused; -1: use that */
 	struct gatherer gather;
 	timer_t stop_timer; /* interrupts a waitpid that takes too long */
 	bool has_stop_timer;

@@ -72,8 +72,19 @@ static bool wait_for_stop(struct capture *c, pid_t tid, int *status, bool *gone)
 	 */
 	struct itimerspec on = {{0, STOP_TIMEOUT_NS}, {0, STOP_TIMEOUT_NS}}, off = {0};
 	timer_settime(c->stop_timer, 0, &on, NULL);
-	pid_t got = waitpid(tid, status, __WALL);
+	siginfo_t info = {0};
+	pid_t got = waitid(P_PID, (id_t)tid, &info, WEXITED | WSTOPPED | __WALL | WNOWAIT);
 	int errnum = errno;
+	bool ended = info.si_code == CLD_EXITED || info.si_code == CLD_KILLED ||
+	             info.si_code == CLD_DUMPED;
+	/* The exit status of a command of ours is for whoever started it. */
+	if (got == 0 && !(ended && c->own_child && tid == c->pid)) {
+		got = waitpid(tid, status, __WALL | WNOHANG);
+		errnum = errno;
+	} else if (got == 0) {
+		got = -1;
+		errnum = ECHILD;
+	}
 	timer_settime(c->stop_timer, 0, &off, NULL);
 	*gone = (got < 0 && errnum != EINTR) || (got == tid && !WIFSTOPPED(*status));
 	return got == tid && WIFSTOPPED(*status);

@@ -98,6 +98,7 @@ static struct sampler *new_sampler(struct engine *e, enum sampler_kind kind, int
 	s->cpu = cpu;
 	capture_init(&s->capture, e->target->pid, e->shared.mem_fd);
 	s->capture.gather = e->config.gather;
+	s->capture.own_child = e->config.until_exec;
 	*err = queue_create(queue_bytes, &s->queue);
 	if (!*err)
 		return s;
