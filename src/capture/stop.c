@@ -94,6 +94,16 @@ void capture_release_pending(struct capture *c)
 {
 	for (unsigned i = 0; i < c->n_pending;) {
 		int status;
+		siginfo_t info = {0};
+		/* Of a command of ours only stops: its exit status is waited for elsewhere. */
+		bool keep = c->own_child && c->pending[i] == c->pid;
+		if (keep &&
+		    !waitid(P_PID, (id_t)c->pending[i], &info,
+		            WEXITED | WSTOPPED | __WALL | WNOWAIT | WNOHANG) &&
+		    info.si_pid && info.si_code != CLD_TRAPPED && info.si_code != CLD_STOPPED) {
+			c->pending[i] = c->pending[--c->n_pending];
+			continue;
+		}
 		pid_t got = waitpid(c->pending[i], &status, __WALL | WNOHANG);
 		if (got == 0) {
 			i++;
