@@ -67,15 +67,18 @@ struct snapshot *queue_reserve(struct queue *q, uint32_t capacity)
 	uint64_t tail = atomic_load_explicit(&q->tail, memory_order_acquire);
 	uint64_t size = entry_size(capacity);
 	uint64_t to_end = q->size - (head & (q->size - 1));
-	uint64_t need = size <= to_end ? size : to_end + size;
-	if (need > q->size - (head - tail))
-		return NULL;
-	if (size > to_end) {
+	/* The rest is given up at once, even if the start is not free yet: or an entry of more than
+	 * half the ring might find no place in an empty one. */
+	if (size > to_end && to_end <= q->size - (head - tail)) {
 		struct entry *rest = entry_at(q, head);
 		rest->size = to_end;
 		rest->skip = true;
 		head += to_end;
+		to_end = q->size;
+		atomic_store_explicit(&q->head, head, memory_order_release);
 	}
+	if (size > to_end || size > q->size - (head - tail))
+		return NULL;
 	struct entry *entry = entry_at(q, head);
 	entry->skip = false;
 	entry->snap.bytes = (uint8_t *)(entry + 1);
@@ -105,7 +108,7 @@ const struct snapshot *queue_peek(struct queue *q)
 	if (entry->skip) {
 		tail += entry->size;
 		atomic_store_explicit(&q->tail, tail, memory_order_release);
-		entry = entry_at(q, tail);
+		return queue_peek(q);
 	}
 	return &entry->snap;
 }

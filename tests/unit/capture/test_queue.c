@@ -58,6 +58,28 @@ static void refuses_when_full_and_recovers(void **state)
 	queue_destroy(q);
 }
 
+/* Room for one at a time, wherever in the ring the last one ended. */
+static void takes_more_than_half_of_itself(void **state)
+{
+	(void)state;
+	struct queue *q;
+	assert_null(queue_create(BYTES, &q));
+	for (pid_t i = 0; i < 100; i++) {
+		struct snapshot *snap = queue_reserve(q, BYTES / 2 + 10000);
+		if (!snap) { /* what was given up is the worker's to step over */
+			assert_null(queue_peek(q));
+			snap = queue_reserve(q, BYTES / 2 + 10000);
+		}
+		assert_non_null(snap);
+		snap->tid = i;
+		snap->n_bytes = BYTES / 2 - 3000 * (unsigned)(i % 7);
+		queue_push(q, snap);
+		assert_int_equal(queue_peek(q)->tid, i);
+		queue_pop(q);
+	}
+	queue_destroy(q);
+}
+
 #define ROUNDS 200000
 
 struct pair {
@@ -118,6 +140,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(hands_over_what_was_pushed),
 	        cmocka_unit_test(refuses_when_full_and_recovers),
+	        cmocka_unit_test(takes_more_than_half_of_itself),
 	        cmocka_unit_test(keeps_order_and_bytes_between_threads),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
