@@ -112,7 +112,7 @@ struct witness {
 };
 void witness_open(struct witness *w, int cpu);
 void witness_close(struct witness *w);
-/* Right before the poll. */
+/* Right before the wait, which must not be restarted when a stop of ours interrupts it. */
 void witness_before_sleep(struct witness *w);
 /* It has slept, or will, elsewhere than in its poll. */
 void witness_slept(struct witness *w);

@@ -65,14 +65,17 @@ void witness_close(struct witness *w)
 
 void witness_before_sleep(struct witness *w)
 {
-	w->sleep_ns = now_ns();
-	if (w->sleep_ns - w->stopper_read_ns > STOPPER_FRESH_NS) {
+	uint64_t now = now_ns();
+	if (now - w->stopper_read_ns > STOPPER_FRESH_NS) {
 		w->stopper_runs = times_run(w->stopper_fd);
-		w->stopper_read_ns = w->sleep_ns;
+		w->stopper_read_ns = now;
 	}
 	if (w->slept)
 		w->own_runs = times_run(w->own_fd);
 	w->slept = true; /* until asked what woke us */
+	/* Last: were we stopped between the count and the sleep, that would be counted in its
+	 * stead, but the ticks of that time are older than this. */
+	w->sleep_ns = now_ns();
 }
 
 void witness_slept(struct witness *w)

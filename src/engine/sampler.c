@@ -2,11 +2,11 @@
 #include "sampler.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -177,6 +177,33 @@ static void handle_tick(struct sampler *s, const struct tick *tick)
 	sampler_push(s, snap, !learned);
 }
 
+enum woken { WOKEN_BY_RING, WOKEN_BY_SIGNAL, WOKEN_TO_END };
+
+/* epoll, because it alone fails with EINTR when we are stopped and continued on our way to sleep:
+ * poll would be restarted, find the ring full, and seem to have slept through it. Edges do for the
+ * ring, which is emptied each time. */
+struct err *sampler_watch_ring(struct sampler *s)
+{
+	struct epoll_event ring = {.events = EPOLLIN | EPOLLET, .data.u32 = WOKEN_BY_RING};
+	struct epoll_event stop = {.events = EPOLLIN, .data.u32 = WOKEN_TO_END};
+	s->wait_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (s->wait_fd < 0 || epoll_ctl(s->wait_fd, EPOLL_CTL_ADD, perf_ring_fd(s->ring), &ring) ||
+	    epoll_ctl(s->wait_fd, EPOLL_CTL_ADD, s->shared->stop_fd, &stop))
+		return err_errno(errno, "wait for the events of CPU %d", s->cpu);
+	return NULL;
+}
+
+static enum woken wait_for_tick(const struct sampler *s, int timeout_ms)
+{
+	struct epoll_event events[2];
+	int n = epoll_wait(s->wait_fd, events, 2, timeout_ms);
+	for (int i = 0; i < n; i++) {
+		if (events[i].data.u32 == WOKEN_TO_END)
+			return WOKEN_TO_END;
+	}
+	return n < 0 ? WOKEN_BY_SIGNAL : WOKEN_BY_RING;
+}
+
 void *sampler_perf_main(void *arg)
 {
 	struct sampler *s = arg;
@@ -191,8 +218,6 @@ void *sampler_perf_main(void *arg)
 	}
 	witness_open(&s->witness, s->cpu);
 	atomic_store(&s->state, SAMPLER_RUNNING);
-	struct pollfd fds[] = {{.fd = perf_ring_fd(s->ring), .events = POLLIN},
-	                       {.fd = sh->stop_fd, .events = POLLIN}};
 	struct tick tick;
 	for (uint64_t wakes = 0;;) {
 		if (s->holding_since_ns) {
@@ -200,9 +225,11 @@ void *sampler_perf_main(void *arg)
 			s->holding_since_ns = 0;
 		}
 		witness_before_sleep(&s->witness);
-		poll(fds, 2, s->capture.n_pending ? 2 : -1);
-		if (fds[1].revents || atomic_load_explicit(&s->retire, memory_order_relaxed))
+		enum woken woken = wait_for_tick(s, s->capture.n_pending ? 2 : -1);
+		if (woken == WOKEN_TO_END || atomic_load_explicit(&s->retire, memory_order_relaxed))
 			break;
+		if (woken == WOKEN_BY_SIGNAL)
+			continue; /* what the ring holds is found the next time, and is old */
 		if (s->capture.n_pending)
 			capture_release_pending(&s->capture);
 		struct perf_drained drained;
@@ -276,13 +303,15 @@ bool sampler_join(struct sampler *s)
 void sampler_retire(struct sampler *s)
 {
 	atomic_store(&s->retire, true);
-	pthread_kill(s->thread, CAPTURE_SIGNAL); /* ends its poll */
+	pthread_kill(s->thread, CAPTURE_SIGNAL); /* ends its wait */
 }
 
 void sampler_free(struct sampler *s)
 {
 	if (!s)
 		return;
+	if (s->wait_fd >= 0)
+		close(s->wait_fd);
 	perf_ring_close(s->ring);
 	queue_destroy(s->queue);
 	free(s);

@@ -51,6 +51,7 @@ struct sampler {
 	bool preempts;            /* it is pinned and has real-time priority */
 	bool timer_stops_running; /* SAMPLER_TIMER: nobody else captures running threads */
 	struct perf_ring *ring;
+	int wait_fd; /* epoll: its ring, and stop_fd; -1: none */
 	struct queue *queue;
 	struct capture capture;
 	struct witness witness; /* SAMPLER_PERF */
@@ -66,6 +67,8 @@ struct sampler {
 	uint64_t holding_since_ns; /* a thread is off its CPU because of us; 0: none */
 };
 
+/* For SAMPLER_PERF, once its ring is open. */
+struct err *sampler_watch_ring(struct sampler *s);
 /* Starts the thread and waits until it runs (pinned, real-time if it may). */
 struct err *sampler_start(struct sampler *s);
 /* After stop_fd was made readable: waits for its end, moving it to another CPU if it starves. False

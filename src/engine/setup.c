@@ -96,6 +96,7 @@ static struct sampler *new_sampler(struct engine *e, enum sampler_kind kind, int
 	s->shared = &e->shared;
 	s->kind = kind;
 	s->cpu = cpu;
+	s->wait_fd = -1;
 	capture_init(&s->capture, e->target->pid, e->shared.mem_fd);
 	s->capture.gather = e->config.gather;
 	s->capture.own_child = e->config.until_exec;
@@ -147,6 +148,8 @@ struct err *engine_cover_cpus(struct engine *e)
 			return err;
 		s->reader = (unsigned)cpu + 1;
 		err = perf_ring_open(&e->perf_config, &e->perf_access, cpus[i], &s->ring);
+		if (!err)
+			err = sampler_watch_ring(s);
 		if (!err && e->perf_access.scope == PERF_PER_THREAD)
 			err = add_all_threads(e, s->ring);
 		if (err) {
