@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include <csample/capture.h>
+#include <csample/decode.h>
 #include <csample/err.h>
 #include <csample/frame.h>
 #include <csample/stats.h>
@@ -25,9 +26,9 @@ enum engine_capture {
 /* Where stacks go. Called on the thread that calls engine_poll() and engine_stop(). */
 struct sink {
 	void *arg;
-	/* frames: kernel frames first, then native ones, leaf first; frames of snap are not named.
-	 */
-	void (*on_stack)(void *arg, const struct snapshot *snap, const struct stack *stack);
+	/* frames: kernel frames first, then native and runtime ones, leaf first, not named. */
+	void (*on_stack)(void *arg, const struct snapshot *snap, const struct stack *stack,
+	                 const struct decoded *decoded);
 	/* The thread slept on as in its last snapshot, observed n times, wall_ns in all. */
 	void (*on_repeat)(void *arg, pid_t tid, uint64_t n, uint64_t wall_ns);
 	/* The thread has ended, or (left true) sampling has, and left_ns of its CPU time were in no
@@ -47,7 +48,8 @@ struct engine_config {
 	uint64_t launched_ns; /* when the user asked, CLOCK_MONOTONIC */
 	bool until_exec;      /* the target is a child of ours that has yet to exec: nothing before
 	                         counts */
-	struct gatherer gather;
+	struct decoder *decoder;   /* NULL, and decoding NULL: native frames only */
+	struct decoding *decoding; /* of the target, if it is open already; the caller's */
 };
 
 struct engine;

@@ -26,6 +26,6 @@ struct sink ledger_sink(struct ledger *l);
  * profile's totals. */
 void ledger_settle(struct ledger *l, struct stats *stats);
 /* Names all locations that have no name yet. */
-void ledger_name(struct ledger *l, struct symbols *symbols);
+void ledger_name(struct ledger *l, struct symbols *symbols, struct decoder *decoder);
 
 #endif

@@ -6,15 +6,16 @@
 #include <csample/engine.h>
 
 struct once_config {
-	bool nonblocking; /* never stop a thread; running ones may then be missing */
-	struct gatherer gather;
+	bool nonblocking;          /* never stop a thread; running ones may then be missing */
+	struct decoding *decoding; /* NULL: native frames only */
 };
 
 /* One thread. Blocked threads are read as they lie, running ones at a tick of a clock event within
  * a fraction of a second, and what is then left is stopped one by one. stack is NULL when the
- * thread could not be captured: why says it. Called in thread order (the main one first). */
+ * thread could not be captured: why says it. snap has its bytes. Called in thread order (the main
+ * one first). */
 typedef void once_visit(void *arg, pid_t tid, const struct snapshot *snap,
-                        const struct stack *stack, const char *why);
+                        const struct stack *stack, const struct decoded *decoded, const char *why);
 
 struct err *once_all_threads(struct target *target, struct symbols *symbols,
                              const struct once_config *config, once_visit *visit, void *arg);

@@ -51,7 +51,8 @@ struct target {
 	char *command; /* argv joined by blanks, bounded */
 	char *exe;     /* as readlink says; "" if that is refused */
 	struct maps maps;
-	struct rmem_live mem;
+	struct rmem *rm;      /* its memory: live, or of a core file */
+	struct rmem_live mem; /* what rm is for a process */
 	struct images *images;
 	struct strings *strings;
 };

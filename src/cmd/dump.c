@@ -16,6 +16,8 @@ struct dump {
 	struct strings *strings;
 	struct images *images;
 	struct symbols *symbols;
+	struct decoder *decoder;
+	struct decoding *decoding;
 	struct target *target;
 	struct strbuf text;
 	size_t n_threads, n_failed;
@@ -132,7 +134,11 @@ static void add_frames(struct dump *d, const struct stack *stack)
 	bool first = true;
 	for (size_t i = 0; i < stack->n; i++) {
 		uint64_t address = address_of(d, &stack->frames[i]);
-		size_t n = symbols_name(d->symbols, stack->frames[i], named, SYMBOLS_MAX_INLINED);
+		size_t n = 1;
+		if (stack->frames[i].kind == RAW_RUNTIME)
+			decoder_name(d->decoder, stack->frames[i], named);
+		else
+			n = symbols_name(d->symbols, stack->frames[i], named, SYMBOLS_MAX_INLINED);
 		for (size_t k = 0; k < n; k++) {
 			if (d->opt->json)
 				json_frame(d, &named[k], address, first);
@@ -164,8 +170,9 @@ static const char *wait_name(const struct snapshot *snap, char *buf, size_t len)
 }
 
 static void visit(void *arg, pid_t tid, const struct snapshot *snap, const struct stack *stack,
-                  const char *why)
+                  const struct decoded *decoded, const char *why)
 {
+	(void)decoded;
 	struct dump *d = arg;
 	struct strbuf *b = &d->text;
 	char name[64] = "", number[32];
@@ -215,10 +222,15 @@ static void add_head(struct dump *d)
 	strbuf_add(b, "], \"runtimes\": [], \"threads\": [");
 }
 
+static bool lookup_name(void *arg, struct image *img, uint64_t vaddr, const char **name_ret,
+                        uint64_t *start_ret)
+{
+	return symbols_lookup_name(arg, img, vaddr, name_ret, start_ret);
+}
+
 static struct err *dump(struct dump *d)
 {
 	struct symbols_config symbols_config = {0};
-	struct once_config config = {.nonblocking = d->opt->nonblocking};
 	d->strings = strings_create();
 	d->images = images_create(d->strings);
 	d->symbols = symbols_create(d->images, d->strings, &symbols_config);
@@ -227,6 +239,10 @@ static struct err *dump(struct dump *d)
 		return err;
 	symbols_add_process(d->symbols, (uint32_t)d->target->pid, d->target->root_fd,
 	                    d->target->ns_pid, d->target->uid);
+	d->decoder = decoder_create(d->strings, NATIVE_OWN, lookup_name, d->symbols);
+	d->decoding = decoding_open(d->decoder, d->target);
+	decoding_refresh(d->decoding);
+	struct once_config config = {.nonblocking = d->opt->nonblocking, .decoding = d->decoding};
 	add_head(d);
 	err = once_all_threads(d->target, d->symbols, &config, visit, d);
 	if (err)
@@ -247,7 +263,9 @@ struct err *cmd_dump(const struct options *opt, int *status)
 	struct dump d = {.opt = opt};
 	struct err *err = dump(&d);
 	strbuf_free(&d.text);
+	decoding_close(d.decoding);
 	target_close(d.target);
+	decoder_destroy(d.decoder);
 	symbols_destroy(d.symbols);
 	images_destroy(d.images);
 	strings_destroy(d.strings);

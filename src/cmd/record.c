@@ -46,6 +46,7 @@ struct recording {
 	struct strings *strings;
 	struct images *images;
 	struct symbols *symbols;
+	struct decoder *decoder;
 	struct target *target;
 	struct profile *profile;
 	struct ledger *ledger;
@@ -100,6 +101,12 @@ static char *default_name(const struct recording *r)
 	return mem_asprintf("%s-%d-%s%s", name, (int)r->target->pid, when, r->format->suffix);
 }
 
+static bool lookup_name(void *arg, struct image *img, uint64_t vaddr, const char **name_ret,
+                        uint64_t *start_ret)
+{
+	return symbols_lookup_name(arg, img, vaddr, name_ret, start_ret);
+}
+
 static struct err *open_target(struct recording *r)
 {
 	struct err *err = NULL;
@@ -111,6 +118,7 @@ static struct err *open_target(struct recording *r)
 	r->images = images_create(r->strings);
 	struct symbols_config symbols_config = {0};
 	r->symbols = symbols_create(r->images, r->strings, &symbols_config);
+	r->decoder = decoder_create(r->strings, NATIVE_OWN, lookup_name, r->symbols);
 	return target_open(r->opt->child_argv ? r->child.pid : r->opt->pid, r->images, r->strings,
 	                   &r->target);
 }
@@ -146,6 +154,7 @@ static struct err *open_engine(struct recording *r)
 	        .rate_hz = opt->rate_hz,
 	        .launched_ns = r->launched_ns,
 	        .until_exec = opt->child_argv != NULL,
+	        .decoder = r->decoder,
 	};
 	struct ledger_config ledger = {
 	        .threads = opt->threads,
@@ -221,7 +230,7 @@ static struct err *write_profile(struct recording *r)
 	        .annotate = r->opt->annotate,
 	        .inverted = r->opt->inverted,
 	};
-	ledger_name(r->ledger, r->symbols);
+	ledger_name(r->ledger, r->symbols, r->decoder);
 	struct err *err = r->format->write(r->profile, &emit, output_stream(r->output));
 	if (err) {
 		output_abort(r->output);
@@ -285,6 +294,7 @@ static void close_recording(struct recording *r)
 	ledger_destroy(r->ledger);
 	profile_destroy(r->profile);
 	target_close(r->target);
+	decoder_destroy(r->decoder);
 	symbols_destroy(r->symbols);
 	images_destroy(r->images);
 	strings_destroy(r->strings);

@@ -54,6 +54,8 @@ struct err *engine_start(struct engine *e)
 	symbols_add_process(e->symbols, (uint32_t)e->target->pid, e->target->root_fd,
 	                    e->target->ns_pid, e->target->uid);
 	engine_prepare_images(e);
+	if (e->decoding)
+		decoding_refresh(e->decoding);
 	return NULL;
 }
 
@@ -117,6 +119,9 @@ static void take_sample(struct engine *e, const struct snapshot *snap)
 		           (struct raw_frame){.kind = RAW_KERNEL, .addr = snap->kernel[i]}, 0);
 	unwind(e->unwinder, &e->target->maps, (uint32_t)e->target->pid, snap, &e->stack);
 	learn_copy_size(e, snap);
+	struct decoded decoded = {0};
+	if (e->decoding)
+		decoded = decode(e->decoding, snap, &e->stack);
 	if (!e->stats.samples)
 		e->stats.first_sample_ns = snap->time_ns - e->config.launched_ns;
 	e->stats.samples += 1 + snap->prior_repeats;
@@ -127,7 +132,7 @@ static void take_sample(struct engine *e, const struct snapshot *snap)
 		*map64_put(&e->estimated, (uint64_t)snap->tid) += snap->cpu_ns;
 	if (snap->prior_repeats)
 		e->sink.on_repeat(e->sink.arg, snap->tid, snap->prior_repeats, snap->prior_wall_ns);
-	e->sink.on_stack(e->sink.arg, snap, &e->stack);
+	e->sink.on_stack(e->sink.arg, snap, &e->stack, &decoded);
 }
 
 /* All snapshots that have arrived, in the order of their times. */

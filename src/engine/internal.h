@@ -23,6 +23,7 @@ struct engine {
 	bool has_perf;
 	struct sideband *sideband;
 	struct unwinder *unwinder;
+	struct decoding *decoding; /* NULL: native frames only */
 	struct stack stack;
 	char *note;
 	bool abandoned; /* a sampler still runs, and uses all this */
@@ -30,7 +31,7 @@ struct engine {
 	bool maps_dirty;
 	uint64_t exec_ns;      /* of an exec not yet acted upon; 0: none */
 	uint64_t last_exec_ns; /* of the last one acted upon */
-	uint64_t maps_read_ns, rescan_ns;
+	uint64_t maps_read_ns, rescan_ns, decoded_ns;
 	uint32_t images_prepared;
 	struct map64 estimated; /* tid: CPU time credited to a thread before it was known, ns */
 	uint64_t start_ns, stop_ns, start_cpu_ns, last_cpu_ns;

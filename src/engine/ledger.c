@@ -160,8 +160,10 @@ static void credit_wall(struct ledger *l, uint32_t node, uint64_t ns, uint64_t *
 	credit(l, node, samples, ns);
 }
 
-static void on_stack(void *arg, const struct snapshot *snap, const struct stack *stack)
+static void on_stack(void *arg, const struct snapshot *snap, const struct stack *stack,
+                     const struct decoded *decoded)
 {
+	(void)decoded;
 	struct ledger *l = arg;
 	struct account *a = account_of(l, snap->tid);
 	uint32_t node = add_stack(l, a, stack);
@@ -269,24 +271,34 @@ void ledger_settle(struct ledger *l, struct stats *stats)
 	p->meta.lost = stats_lost(stats);
 }
 
+struct namers {
+	struct symbols *symbols;
+	struct decoder *decoder;
+};
+
 static size_t name_location(void *arg, const struct location *loc, struct frame *out, size_t max)
 {
-	return symbols_name(arg, loc->raw, out, max);
+	const struct namers *namers = arg;
+	if (loc->raw.kind != RAW_RUNTIME)
+		return symbols_name(namers->symbols, loc->raw, out, max);
+	decoder_name(namers->decoder, loc->raw, out);
+	return 1;
 }
 
-void ledger_name(struct ledger *l, struct symbols *symbols)
+void ledger_name(struct ledger *l, struct symbols *symbols, struct decoder *decoder)
 {
+	struct namers namers = {symbols, decoder};
 	struct profile *p = l->profile;
 	for (size_t i = 0; i < p->n_locations; i++) {
 		struct location *loc = &p->locations[i];
-		loc->address = loc->raw.addr;
+		loc->address = loc->raw.kind == RAW_RUNTIME ? 0 : loc->raw.addr;
 		if (loc->raw.kind != RAW_NATIVE || loc->raw.owner >= l->places.n)
 			continue;
 		const struct place *place = &l->places.items[loc->raw.owner];
 		loc->mapping = place->mapping;
 		loc->address = loc->raw.addr + place->bias;
 	}
-	profile_name(p, name_location, symbols);
+	profile_name(p, name_location, &namers);
 	for (size_t id = 0; id < l->places.n; id++) {
 		struct image *img = images_get(l->target->images, (uint32_t)id);
 		if (!img || !l->places.items[id].mapping)

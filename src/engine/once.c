@@ -18,8 +18,9 @@ struct one {
 	struct thread *th; /* NULL: it has ended */
 	int loss;          /* CAPTURED, or why not */
 	char state;
-	struct snapshot snap;
-	struct stack stack; /* only what it needs */
+	struct snapshot snap;   /* with bytes of its own */
+	struct stack stack;     /* only what it needs */
+	struct decoded decoded; /* of it */
 };
 
 struct all {
@@ -49,8 +50,10 @@ static char read_state(const struct thread *th)
 	return p && p[1] == ' ' ? p[2] : 0;
 }
 
-static void keep(struct one *one, const struct snapshot *snap, const struct stack *stack)
+static void keep(struct one *one, const struct snapshot *snap, const struct stack *stack,
+                 const struct decoded *decoded)
 {
+	free(one->snap.bytes);
 	stack_deinit(&one->stack);
 	one->stack.n = one->stack.cap = stack->n;
 	one->stack.end = stack->end;
@@ -59,8 +62,16 @@ static void keep(struct one *one, const struct snapshot *snap, const struct stac
 	memcpy(one->stack.frames, stack->frames, stack->n * sizeof(*stack->frames));
 	memcpy(one->stack.cfas, stack->cfas, stack->n * sizeof(*stack->cfas));
 	one->snap = *snap;
-	one->snap.bytes = NULL;
+	one->snap.bytes = mem_alloc(snap->n_bytes);
+	memcpy(one->snap.bytes, snap->bytes, snap->n_bytes);
+	one->decoded = *decoded;
 	one->loss = CAPTURED;
+}
+
+static void free_one(struct one *one)
+{
+	stack_deinit(&one->stack);
+	free(one->snap.bytes);
 }
 
 static void unwind_one(struct all *all, const struct snapshot *snap)
@@ -75,7 +86,7 @@ static void capture_one(struct all *all, struct one *one, bool stop)
 	for (int again = 0; again < 2; again++) {
 		struct snapshot snap = {.bytes = all->bytes};
 		atomic_store(&one->th->copy_bytes, again ? STACK_MAX_COPY : STACK_FIRST_COPY);
-		uint32_t capacity = STACK_MAX_COPY + STACK_FIRST_COPY;
+		uint32_t capacity = STACK_MAX_COPY + GATHER_MAX_COPY;
 		int result = stop ? capture_stop(&all->capture, one->tid, one->th, &snap, capacity)
 		                  : capture_asleep(&all->capture, one->th, &snap, capacity);
 		if (result != CAPTURED) {
@@ -84,8 +95,12 @@ static void capture_one(struct all *all, struct one *one, bool stop)
 			return;
 		}
 		unwind_one(all, &snap);
-		keep(one, &snap, &all->scratch);
-		if (one->stack.end != STACK_SHORT)
+		struct decoded decoded = {0};
+		bool is_short = all->scratch.end == STACK_SHORT;
+		if (all->config->decoding)
+			decoded = decode(all->config->decoding, &snap, &all->scratch);
+		keep(one, &snap, &all->scratch, &decoded);
+		if (!is_short)
 			return;
 	}
 }
@@ -103,14 +118,15 @@ static size_t capture_sleepers(struct all *all)
 	return left;
 }
 
-static void on_stack(void *arg, const struct snapshot *snap, const struct stack *stack)
+static void on_stack(void *arg, const struct snapshot *snap, const struct stack *stack,
+                     const struct decoded *decoded)
 {
 	struct all *all = arg;
 	for (size_t i = 0; i < all->items.n; i++) {
 		struct one *one = &all->items.items[i];
 		if (one->tid == snap->tid &&
 		    (one->loss != CAPTURED || one->stack.end == STACK_SHORT))
-			keep(one, snap, stack);
+			keep(one, snap, stack, decoded);
 	}
 }
 
@@ -138,7 +154,7 @@ static void capture_running(struct all *all)
 	        .capture = ENGINE_PREEMPT,
 	        .rate_hz = RUNNING_RATE_HZ,
 	        .launched_ns = now_ns(),
-	        .gather = all->config->gather,
+	        .decoding = all->config->decoding,
 	};
 	struct sink sink = {.arg = all, .on_stack = on_stack, .on_repeat = on_repeat};
 	struct engine *e = NULL;
@@ -204,7 +220,7 @@ static void visit_all(struct all *all, once_visit *visit, void *arg)
 		bool captured = one->loss == CAPTURED;
 		if (captured && one->snap.by == BY_PREEMPT)
 			one->snap.state = 'R';
-		visit(arg, one->tid, &one->snap, captured ? &one->stack : NULL,
+		visit(arg, one->tid, &one->snap, captured ? &one->stack : NULL, &one->decoded,
 		      captured ? NULL : explain(one, all->config));
 	}
 }
@@ -217,10 +233,11 @@ struct err *once_all_threads(struct target *target, struct symbols *symbols,
 	if (target->maps.n) /* finds out whether the mem file must serve */
 		err_free(rmem_read(&target->mem.rm, target->maps.items[0].start, &byte, 1));
 	capture_init(&all.capture, target->pid, target->mem.mem_fd);
-	all.capture.gather = config->gather;
+	if (config->decoding)
+		all.capture.gather = decoding_gatherer(config->decoding);
 	all.threads = threads_create();
 	all.unwinder = unwinder_create(lookup_name, symbols);
-	all.bytes = mem_alloc((size_t)STACK_MAX_COPY + STACK_FIRST_COPY);
+	all.bytes = mem_alloc((size_t)STACK_MAX_COPY + GATHER_MAX_COPY);
 	stack_init(&all.scratch);
 	struct err *err = list(&all);
 	if (!err)
@@ -246,7 +263,7 @@ struct err *once_all_threads(struct target *target, struct symbols *symbols,
 	}
 	capture_deinit(&all.capture);
 	for (size_t i = 0; i < all.items.n; i++)
-		stack_deinit(&all.items.items[i].stack);
+		free_one(&all.items.items[i]);
 	vec_free(&all.items);
 	threads_destroy(all.threads);
 	unwinder_destroy(all.unwinder);

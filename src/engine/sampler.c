@@ -130,7 +130,7 @@ uint32_t sampler_capacity(const struct sampling *sh, struct thread *th, uint64_t
 		if (bytes < predicted)
 			bytes = predicted;
 	}
-	return bytes + STACK_OTHER_COPY + (sh->gather.gather ? STACK_FIRST_COPY : 0);
+	return bytes + STACK_OTHER_COPY + (sh->gather.gather ? GATHER_MAX_COPY : 0);
 }
 
 static void handle_tick(struct sampler *s, const struct tick *tick)

@@ -98,7 +98,7 @@ static struct sampler *new_sampler(struct engine *e, enum sampler_kind kind, int
 	s->cpu = cpu;
 	s->wait_fd = -1;
 	capture_init(&s->capture, e->target->pid, e->shared.mem_fd);
-	s->capture.gather = e->config.gather;
+	s->capture.gather = e->shared.gather;
 	s->capture.own_child = e->config.until_exec;
 	*err = queue_create(queue_bytes, &s->queue);
 	if (!*err)
@@ -279,13 +279,17 @@ struct err *engine_create(struct target *target, struct symbols *symbols,
 	e->shared = (struct sampling){
 	        .threads = threads_create(),
 	        .target = target,
-	        .gather = config->gather,
 	        .mem_fd = open_mem_if_needed(target),
 	        .stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 	        .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 	        .period_ns = (uint64_t)(1e9 / config->rate_hz),
 	        .wall = config->event == ENGINE_WALL,
 	};
+	e->decoding = config->decoding;
+	if (config->decoder)
+		e->decoding = decoding_open(config->decoder, target);
+	if (e->decoding)
+		e->shared.gather = decoding_gatherer(e->decoding);
 	e->n_samplers = (size_t)sysconf(_SC_NPROCESSORS_CONF) + 1;
 	if (e->n_samplers > MAX_READERS - 1)
 		e->n_samplers = MAX_READERS - 1;
@@ -326,6 +330,8 @@ void engine_destroy(struct engine *e)
 	threads_destroy(e->shared.threads);
 	close(e->shared.stop_fd);
 	close(e->shared.wake_fd);
+	if (!e->config.decoding)
+		decoding_close(e->decoding);
 	unwinder_destroy(e->unwinder);
 	stack_deinit(&e->stack);
 	map64_free(&e->estimated);

@@ -11,6 +11,7 @@
 #include "internal.h"
 
 #define EXEC_TORN_NS    300000
+#define DECODING_NS     100000000ULL
 #define RESCAN_NS       1000000000ULL
 #define RESCAN_BLIND_NS 100000000ULL /* when nobody tells of new threads */
 
@@ -82,6 +83,8 @@ void engine_refresh_maps(struct engine *e)
 	e->maps_read_ns = now_ns();
 	e->maps_dirty = false;
 	engine_prepare_images(e);
+	if (e->decoding)
+		decoding_refresh(e->decoding);
 }
 
 static void on_sideband(void *arg, const struct sideband_event *event)
@@ -128,6 +131,8 @@ void engine_act_on_exec(struct engine *e)
 	e->execed = true;
 	struct err *err = target_reload(e->target);
 	err_free(err);
+	if (e->decoding)
+		decoding_restart(e->decoding);
 	engine_refresh_maps(e);
 	engine_rescan_threads(e, true);
 	if (e->sink.on_thread_name)
@@ -241,6 +246,10 @@ static void tell_of_tracer(struct engine *e)
 void engine_look_around(struct engine *e)
 {
 	uint64_t now = now_ns();
+	if (e->decoding && now - e->decoded_ns >= DECODING_NS) {
+		e->decoded_ns = now;
+		decoding_refresh(e->decoding);
+	}
 	if (now - e->rescan_ns < (e->sideband ? RESCAN_NS : RESCAN_BLIND_NS))
 		return;
 	e->rescan_ns = now;

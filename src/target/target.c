@@ -74,6 +74,7 @@ struct err *target_open(pid_t pid, struct images *images, struct strings *string
 	t->images = images;
 	t->strings = strings;
 	rmem_live_init(&t->mem, pid);
+	t->rm = &t->mem.rm;
 	char path[64];
 	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
 	t->proc_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -164,7 +165,7 @@ static struct image *open_image(struct target *t, const struct mapping *m)
 		if (size > 1 << 20)
 			return NULL;
 		_cleanup_free_ void *bytes = mem_alloc(size);
-		err = rmem_read(&t->mem.rm, m->start, bytes, size);
+		err = rmem_read(t->rm, m->start, bytes, size);
 		if (!err)
 			err = images_add_memory(t->images, bytes, size, m->name, &img);
 	} else if (m->inode) {

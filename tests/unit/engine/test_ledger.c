@@ -45,7 +45,7 @@ static void observe(struct book *b, pid_t tid, uint64_t pc, enum captured_by by,
 	uint64_t cfa = 0;
 	struct stack stack = {.frames = &frame, .cfas = &cfa, .n = 1, .cap = 1, .end = STACK_ROOT};
 	struct snapshot snap = {.tid = tid, .by = by, .cpu_ns = cpu_ns, .wall_ns = wall_ns};
-	b->sink.on_stack(b->sink.arg, &snap, &stack);
+	b->sink.on_stack(b->sink.arg, &snap, &stack, &(struct decoded){0});
 }
 
 /* The time, in ms, and the samples of stacks whose leaf is pc. */
@@ -167,7 +167,7 @@ static void cut_stacks_and_threads_are_marked(void **state)
 	uint64_t cfa = 0;
 	struct stack stack = {.frames = &frame, .cfas = &cfa, .n = 1, .cap = 1, .end = STACK_SHORT};
 	struct snapshot snap = {.tid = 9, .by = BY_PREEMPT, .cpu_ns = MS};
-	b.sink.on_stack(b.sink.arg, &snap, &stack);
+	b.sink.on_stack(b.sink.arg, &snap, &stack, &(struct decoded){0});
 	/* thread root, mark, leaf: parents come first */
 	assert_int_equal(b.profile->n_nodes, 4);
 	const struct location *locs = b.profile->locations;

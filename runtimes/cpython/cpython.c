@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Wiring only. */
+#include "cpython.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <csample/mem.h>
+
+static struct err *attach(struct target *t, struct image *img, uint64_t bias, struct runtime **ret)
+{
+	struct py_roots roots = {0};
+	struct py_layout layout;
+	bool ready = false;
+	struct err *err = py_find(t, img, bias, &roots, &layout, &ready);
+	if (err || !ready)
+		return err;
+	struct py *py = mem_zalloc(sizeof(*py));
+	py->base = (struct runtime){.ops = &cpython_ops, .target = t, .image = img, .bias = bias};
+	snprintf(py->base.version, sizeof(py->base.version), "%u.%u.%u%s", roots.hexversion >> 24,
+	         roots.hexversion >> 16 & 255, roots.hexversion >> 8 & 255,
+	         layout.free_threaded ? "t" : "");
+	py->roots = roots;
+	py->layout = layout;
+	py->strings = t->strings;
+	py->threads = py_threads_create();
+	py->codes = py_codes_create(t->strings);
+	err_free(py_threads_refresh(py)); /* none yet is no error */
+	*ret = &py->base;
+	return NULL;
+}
+
+static struct err *refresh(struct runtime *rt)
+{
+	struct py *py = py_of(rt);
+	struct err *err = py_threads_refresh(py);
+	if (!err)
+		py_codes_refresh(py);
+	return err;
+}
+
+static void detach(struct runtime *rt)
+{
+	struct py *py = py_of(rt);
+	py->base.target = NULL;
+}
+
+static void destroy(struct runtime *rt)
+{
+	struct py *py = py_of(rt);
+	py_threads_destroy(py->threads);
+	py_codes_destroy(py->codes);
+	free(py);
+}
+
+static bool has_lock(struct runtime *rt)
+{
+	return !py_of(rt)->layout.free_threaded;
+}
+
+const struct runtime_ops cpython_ops = {
+        .name = "python",
+        .title = "CPython",
+        .kind = FRAME_PYTHON,
+        .recognise = py_recognise,
+        .attach = attach,
+        .gather = py_gather,
+        .walk = py_walk,
+        .describe = py_describe,
+        .role = py_role,
+        .refresh = refresh,
+        .detach = detach,
+        .destroy = destroy,
+        .thread_name = py_thread_name,
+        .locals = py_locals,
+        .tasks = py_tasks,
+        .has_lock = has_lock,
+};
