@@ -105,6 +105,18 @@ static void capture_one(struct all *all, struct one *one, bool stop)
 	}
 }
 
+/* A thread halted in the midst of its code is read like one that sleeps, of which only two
+ * registers are known. Where that does not do, a stop gives all, and does no harm: there is no
+ * system call to interrupt. */
+static void retake_halted(struct all *all, struct one *one)
+{
+	if (one->loss != CAPTURED || one->state != 'T' || one->stack.end == STACK_ROOT)
+		return;
+	capture_one(all, one, true);
+	if (one->loss != LOSS_GONE)
+		one->loss = CAPTURED; /* as before, at least */
+}
+
 static size_t capture_sleepers(struct all *all)
 {
 	size_t left = 0;
@@ -252,6 +264,7 @@ struct err *once_all_threads(struct target *target, struct symbols *symbols,
 			capture_running(&all);
 		for (size_t i = 0; i < all.items.n && !config->nonblocking; i++) {
 			struct one *one = &all.items.items[i];
+			retake_halted(&all, one);
 			if (one->loss == CAPTURED || one->loss == LOSS_GONE)
 				continue;
 			/* Asleep after all? A stop could make its system call fail with EINTR. */

@@ -144,6 +144,19 @@ def test_a_stopped_process_stays_stopped(dump, workload):
     wait_until(lambda: state_of(target.pid) == "R", what="its going on")
 
 
+def test_halted_where_all_registers_are_needed(dump, workload):
+    """In the vdso, mostly, whose frames cannot be unwound from program counter and stack pointer alone."""
+    target = workload("clocks")
+    for _ in range(5):
+        target.signal(signal.SIGSTOP)
+        wait_until(lambda: state_of(target.pid) == "T", what="its stop")
+        thread = dump(target.pid)["threads"][0]
+        assert thread["rooted"] and "main" in functions(thread), thread
+        assert state_of(target.pid) == "T"
+        target.signal(signal.SIGCONT)
+        wait_until(lambda: state_of(target.pid) == "R", what="its going on")
+
+
 def test_nonblocking_never_stops_anything(csample, workload):
     target = workload("waits")
     settled(target.pid)
