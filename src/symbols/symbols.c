@@ -10,6 +10,7 @@
 #include <csample/strbuf.h>
 #include <csample/symbols.h>
 
+#include "fdestart.h"
 #include "imagesyms.h"
 #include "kallsyms.h"
 #include "namecache.h"
@@ -142,10 +143,14 @@ static size_t name_native(struct symbols *s, const struct raw_frame *raw, struct
 		out[0] = (struct frame){.kind = FRAME_NATIVE, .module = img->path};
 		n = 1;
 	}
+	/* Without a name, all of a function is still one. */
+	uint64_t addr = raw->addr;
+	if (!out[n - 1].function)
+		fde_start(img, lookup_addr(raw), &addr);
 	for (size_t i = 0; i < n; i++)
 		if (!out[i].function)
 			out[i].function = format(s, "%s+0x%llx", basename_of(img->path),
-			                         (unsigned long long)raw->addr);
+			                         (unsigned long long)addr);
 	residency_check(&s->residency, drop_pages, s);
 	return n;
 }
