@@ -32,6 +32,11 @@ uint32_t py_code_entry(struct py *py, const struct snapshot *snap, uint64_t addr
 	return 0;
 }
 
+void py_code_qualify(struct py *py, const struct snapshot *snap, uint32_t entry, uint64_t frame)
+{
+	(void)py, (void)snap, (void)entry, (void)frame;
+}
+
 int64_t py_code_first_traceable(struct py_codes *c, uint32_t entry)
 {
 	(void)c, (void)entry;

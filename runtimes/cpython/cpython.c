@@ -25,6 +25,7 @@ static struct err *attach(struct target *t, struct image *img, uint64_t bias, st
 	py->strings = t->strings;
 	py->threads = py_threads_create();
 	py->codes = py_codes_create(t->strings);
+	py->thread_names = py_thread_names_create();
 	err_free(py_threads_refresh(py)); /* none yet is no error */
 	*ret = &py->base;
 	return NULL;
@@ -50,6 +51,7 @@ static void destroy(struct runtime *rt)
 	struct py *py = py_of(rt);
 	py_threads_destroy(py->threads);
 	py_codes_destroy(py->codes);
+	py_thread_names_destroy(py->thread_names);
 	free(py);
 }
 

@@ -35,6 +35,7 @@ struct py {
 	struct py_roots roots;
 	struct py_threads *threads;
 	struct py_codes *codes;
+	struct py_thread_names *thread_names;
 	struct strings *strings; /* target->strings */
 };
 static inline struct py *py_of(struct runtime *rt)
@@ -106,6 +107,9 @@ bool py_code_is_settled(struct py_codes *c, uint64_t addr);
  * now if it is new; 0: it is none, or it was replaced since. Never the same number for two codes.
  */
 uint32_t py_code_entry(struct py *py, const struct snapshot *snap, uint64_t addr);
+/* Worker, after py_code_entry(), for releases without co_qualname: the qualified name, if the
+ * function is found in the class of the frame's first argument. Costs something once per entry. */
+void py_code_qualify(struct py *py, const struct snapshot *snap, uint32_t entry, uint64_t frame);
 /* First bytecode offset (in bytes) that belongs to the function itself: 2 * co_firsttraceable. */
 int64_t py_code_first_traceable(struct py_codes *c, uint32_t entry);
 uint32_t py_code_line(struct py_codes *c, uint32_t entry, int64_t lasti);
@@ -131,8 +135,13 @@ int32_t py_line_of(const struct py_line_range *ranges, size_t n, int64_t lasti,
  * then "...". False: not a compact string. */
 bool py_read_str(struct py *py, struct rmem *rm, uint64_t addr, size_t max, struct strbuf *b);
 
-/* ---- objects.c, locals.c, tasks.c ---- */
+/* ---- threadnames.c: threading._active ---- */
+struct py_thread_names;
+struct py_thread_names *py_thread_names_create(void);
+void py_thread_names_destroy(struct py_thread_names *n);
 bool py_thread_name(struct runtime *rt, pid_t tid, char *buf, size_t len);
+
+/* ---- objects.c, locals.c, tasks.c ---- */
 /* Bounded repr of any object: depth, length, total size and number of reads are limited. */
 void py_repr(struct py *py, struct rmem *rm, uint64_t addr, struct strbuf *b);
 void py_locals(struct runtime *rt, const struct snapshot *snap, size_t frame,

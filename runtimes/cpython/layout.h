@@ -95,6 +95,7 @@ struct py_layout {
 	} cframe;
 	struct {
 		uint32_t size; /* up to localsplus */
+		/* stackpointer: a pointer (8 bytes) or an index into localsplus (4 bytes) */
 		struct field code, previous, instr, owner, is_entry, stackpointer, localsplus,
 		        tlbc_index, locals;
 	} frame; /* PyFrameObject up to 3.10, _PyInterpreterFrame from 3.11 */
@@ -146,8 +147,12 @@ struct py_layout {
 	struct field cell_ref;
 	struct field module_dict;
 	struct {
-		struct field name, basicsize, flags, dictoffset, base, cached_keys;
+		struct field name, basicsize, flags, dictoffset, base, mro, dict, cached_keys;
 	} type;
+	struct {
+		struct field code, name, qualname;
+	} function;
+	struct field weakref_object;
 	struct {
 		uint32_t iframe; /* 3.11 on: the frame is inside; before, a pointer there */
 		struct field frame_state;

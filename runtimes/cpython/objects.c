@@ -1,12 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cpython.h"
 
-bool py_thread_name(struct runtime *rt, pid_t tid, char *buf, size_t len)
-{
-	(void)rt, (void)tid, (void)buf, (void)len;
-	return false;
-}
-
 void py_locals(struct runtime *rt, const struct snapshot *snap, size_t frame,
                runtime_visit_local *visit, void *arg)
 {
