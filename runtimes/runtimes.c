@@ -27,7 +27,7 @@ void runtime_stack_deinit(struct runtime_stack *s)
 
 bool runtime_stack_push(struct runtime_stack *s, struct raw_frame raw)
 {
-	if (s->n == s->cap) {
+	if (!s->frames || s->n == s->cap) {
 		if (s->cap == RUNTIME_MAX_FRAMES)
 			return false;
 		s->cap = s->cap ? s->cap * 2 : 256;
@@ -41,7 +41,7 @@ bool runtime_stack_close_group(struct runtime_stack *s, uint64_t marker)
 {
 	const struct runtime_group *last = s->n_groups ? &s->groups[s->n_groups - 1] : NULL;
 	uint32_t first = last ? last->first + last->n : 0;
-	if (s->n_groups == s->cap_groups) {
+	if (!s->groups || s->n_groups == s->cap_groups) {
 		if (s->cap_groups == RUNTIME_MAX_FRAMES)
 			return false;
 		s->cap_groups = s->cap_groups ? s->cap_groups * 2 : 64;

@@ -70,6 +70,7 @@ static bool wait_for_stop(struct capture *c, pid_t tid, int *status, bool *gone)
 {
 	/* Repeating, so that one that comes before waitpid sleeps does not leave it there for ever.
 	 */
+	*status = 0;
 	struct itimerspec on = {{0, STOP_TIMEOUT_NS}, {0, STOP_TIMEOUT_NS}}, off = {0};
 	timer_settime(c->stop_timer, 0, &on, NULL);
 	siginfo_t info = {0};
