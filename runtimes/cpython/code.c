@@ -1,35 +1,494 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Code objects by address, read once each, and believed only while nothing says that the memory has
+ * become another one.
+ *
+ *   place  an address and the guard words it had          a cache: dropped when they change
+ *   code   name, file, lines; what a raw frame refers to  kept: old samples must find their names
+ *
+ * The guard is a hash of all fields from the head of a code object to its line table: CPython
+ * changes none of them after creation, except that importlib may correct co_filename. From 3.11 on
+ * co_version, unique in the process, is among them. Before, a code object that died may be followed
+ * by another of the same shape at the same addresses: there the name's and the table's contents are
+ * compared as well, now and then. */
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <time.h>
 
+#include <csample/hash.h>
 #include <csample/mem.h>
+#include <csample/vec.h>
 
-#include "cpython.h"
+#include "objects.h"
+
+#define MAX_CODES       (1u << 20)
+#define MAX_PLACES      (1u << 17)
+#define MAX_TABLE       (1u << 20)  /* bytes of a line table */
+#define MAX_LINES_BYTES (64u << 20) /* all expanded tables together */
+#define MAX_NAME        16384       /* characters */
+#define SETTLED_SLOTS   (1u << 15)
+#define SETTLED_PROBES  8
+
+#define TRUST_NS         50000000ull   /* a place need not be looked at again so soon */
+#define SETTLE_NS        1000000000ull /* the least age of what the pause does not look at */
+#define SETTLE_CHECKS    4
+#define CHECKS_A_REFRESH 256
+
+enum table_state { TABLE_DROPPED, TABLE_KEPT, TABLE_NONE };
+
+struct code {
+	const char *name, *file; /* interned; file NULL: empty */
+	uint64_t content;        /* hash of the line table's and the name's bytes */
+	int32_t firstlineno;
+	int32_t first_traceable; /* bytes */
+	uint32_t n_ranges;
+	uint32_t used; /* refresh in which its lines were last asked for */
+	struct py_line_range *ranges;
+	uint8_t table;         /* enum table_state */
+	uint8_t qualify_tries; /* left */
+};
+
+struct place {
+	uint64_t addr, guard;
+	uint64_t since_ns, checked_ns, content_checked_ns, used_ns;
+	uint32_t code; /* number: index in codes + 1; 0: free */
+	uint16_t checks;
+	bool settled;
+};
 
 struct py_codes {
-	int none;
+	struct strings *strings;
+	VEC(struct code) codes;
+	struct map64 by_content; /* hash of a code -> number of the first such */
+	VEC(struct place) places;
+	struct map64 by_addr; /* -> index in places + 1 */
+	uint32_t n_free, next_check, refreshes;
+	size_t lines_bytes;
+	uint64_t now_ns;               /* of the last refresh or snapshot */
+	struct py_line_range *scratch; /* for one table of the largest size seen */
+	size_t scratch_len;
+	_Atomic uint64_t *settled; /* addresses, open addressing; 0: free, 1: was used */
 };
 
 struct py_codes *py_codes_create(struct strings *strings)
 {
-	(void)strings;
-	return mem_zalloc(sizeof(struct py_codes));
+	struct py_codes *c = mem_zalloc(sizeof(*c));
+	c->strings = strings;
+	c->settled = mem_zalloc(SETTLED_SLOTS * sizeof(*c->settled));
+	return c;
 }
 
 void py_codes_destroy(struct py_codes *c)
 {
+	if (!c)
+		return;
+	for (size_t i = 0; i < c->codes.n; i++)
+		free(c->codes.items[i].ranges);
+	vec_free(&c->codes);
+	vec_free(&c->places);
+	map64_free(&c->by_content);
+	map64_free(&c->by_addr);
+	free(c->scratch);
+	free((void *)c->settled);
 	free(c);
+}
+
+/* ---- settled code: written by the worker, read by samplers ---- */
+
+static _Atomic uint64_t *settled_slot(struct py_codes *c, uint64_t addr, unsigned probe)
+{
+	return &c->settled[(hash_u64(addr) + probe) % SETTLED_SLOTS];
 }
 
 bool py_code_is_settled(struct py_codes *c, uint64_t addr)
 {
-	(void)c, (void)addr;
+	if (addr <= 1)
+		return false;
+	for (unsigned i = 0; i < SETTLED_PROBES; i++) {
+		uint64_t held =
+		        atomic_load_explicit(settled_slot(c, addr, i), memory_order_relaxed);
+		if (held == addr)
+			return true;
+		if (!held)
+			return false;
+	}
 	return false;
+}
+
+static void settle(struct py_codes *c, struct place *p)
+{
+	for (unsigned i = 0; i < SETTLED_PROBES && !p->settled; i++) {
+		_Atomic uint64_t *slot = settled_slot(c, p->addr, i);
+		if (atomic_load_explicit(slot, memory_order_relaxed) <= 1) {
+			atomic_store_explicit(slot, p->addr, memory_order_relaxed);
+			p->settled = true;
+		}
+	}
+}
+
+static void unsettle(struct py_codes *c, struct place *p)
+{
+	for (unsigned i = 0; i < SETTLED_PROBES && p->settled; i++) {
+		_Atomic uint64_t *slot = settled_slot(c, p->addr, i);
+		if (atomic_load_explicit(slot, memory_order_relaxed) == p->addr) {
+			atomic_store_explicit(slot, 1, memory_order_relaxed);
+			p->settled = false;
+		}
+	}
+	p->settled = false;
+}
+
+/* ---- places ---- */
+
+static struct place *find_place(struct py_codes *c, uint64_t addr)
+{
+	uint64_t *at = map64_get(&c->by_addr, addr);
+	return at && *at ? &c->places.items[*at - 1] : NULL;
+}
+
+static void forget(struct py_codes *c, struct place *p)
+{
+	unsettle(c, p);
+	*map64_put(&c->by_addr, p->addr) = 0;
+	*p = (struct place){0};
+	c->n_free++;
+}
+
+/* Packs the places that are in use; drops those that no sample has met since used_ns. */
+static void drop_places(struct py_codes *c, uint64_t used_ns)
+{
+	size_t kept = 0;
+	map64_clear(&c->by_addr);
+	for (size_t i = 0; i < c->places.n; i++) {
+		struct place *p = &c->places.items[i];
+		if (!p->code)
+			continue;
+		if (p->used_ns < used_ns) {
+			unsettle(c, p);
+			continue;
+		}
+		c->places.items[kept] = *p;
+		*map64_put(&c->by_addr, p->addr) = ++kept;
+	}
+	c->places.n = kept;
+	c->n_free = 0;
+}
+
+static void add_place(struct py_codes *c, struct place p)
+{
+	if (c->places.n >= MAX_PLACES) {
+		drop_places(c, c->now_ns - 60 * 1000000000ull);
+		if (c->places.n > MAX_PLACES / 4 * 3)
+			drop_places(c, UINT64_MAX);
+	}
+	*vec_add(&c->places) = p;
+	*map64_put(&c->by_addr, p.addr) = c->places.n;
+}
+
+/* ---- reading ---- */
+
+/* Bytes of a code object from its address on that the guard looks at. */
+static size_t guard_bytes(const struct py_layout *l)
+{
+	size_t n = l->code.linetable.at + (size_t)l->code.linetable.width;
+	return n < PY_CODE_GUARD_BYTES ? n : PY_CODE_GUARD_BYTES;
+}
+
+static uint64_t guard_of(const struct py_layout *l, const uint8_t *bytes)
+{
+	size_t n = guard_bytes(l), head = l->object.size < n ? l->object.size : n;
+	uint64_t type = 0;
+	obj_get((struct obj){bytes, n}, l->object.type, &type);
+	return hash_mix(hash_bytes(bytes + head, n - head), type);
+}
+
+static bool live_guard(struct py *py, uint64_t addr, uint64_t *ret)
+{
+	uint8_t bytes[PY_CODE_GUARD_BYTES];
+	if (!py_read(py->base.target->rm, addr, bytes, guard_bytes(&py->layout)))
+		return false;
+	*ret = guard_of(&py->layout, bytes);
+	return true;
+}
+
+static bool is_code_type(struct py *py, uint64_t type)
+{
+	uint64_t name;
+	char text[5];
+	if (py->roots.code_type)
+		return type == py->roots.code_type;
+	if (!py_read_field(py, py->base.target->rm, type, py->layout.type.name, &name) ||
+	    !py_read(py->base.target->rm, name, text, sizeof(text)) ||
+	    memcmp(text, "code", sizeof(text)))
+		return false;
+	__atomic_store_n(&py->roots.code_type, type, __ATOMIC_RELAXED); /* samplers read it */
+	return true;
+}
+
+/* The bytes of a bytes object; NULL: not readable or too long. Free *ret. */
+static uint8_t *read_bytes(struct py *py, uint64_t addr, size_t *len_ret)
+{
+	uint64_t len;
+	if (!py_read_field(py, py->base.target->rm, addr, py->layout.bytes.size, &len) ||
+	    len > MAX_TABLE)
+		return NULL;
+	uint8_t *buf = mem_alloc(len ? (size_t)len : 1);
+	if (len && !py_read(py->base.target->rm, addr + py->layout.bytes.data, buf, (size_t)len)) {
+		free(buf);
+		return NULL;
+	}
+	*len_ret = (size_t)len;
+	return buf;
+}
+
+/* A hash of what the code's name and line table hold now. */
+static bool hash_contents(struct py *py, struct obj o, uint8_t **table_ret, size_t *len_ret,
+                          struct strbuf *name, uint64_t *ret)
+{
+	const struct py_layout *l = &py->layout;
+	uint64_t name_addr, table_addr;
+	struct field f = field_known(l->code.qualname) ? l->code.qualname : l->code.name;
+	if (!obj_get(o, f, &name_addr) || !obj_get(o, l->code.linetable, &table_addr) ||
+	    !py_read_str(py, py->base.target->rm, name_addr, MAX_NAME, name))
+		return false;
+	*table_ret = read_bytes(py, table_addr, len_ret);
+	*ret = hash_bytes(name->s ? name->s : "", name->len);
+	if (*table_ret)
+		*ret = hash_mix(*ret, hash_bytes(*table_ret, *len_ret));
+	return true;
+}
+
+/* ---- lines ---- */
+
+/* What has not been asked for since the refresh before, when all of it is too much. */
+static void drop_lines(struct py_codes *c, uint32_t unused_since)
+{
+	for (size_t i = 0; i < c->codes.n; i++) {
+		struct code *code = &c->codes.items[i];
+		if (code->table != TABLE_KEPT || code->used > unused_since)
+			continue;
+		c->lines_bytes -= code->n_ranges * sizeof(*code->ranges);
+		free(code->ranges);
+		code->ranges = NULL;
+		code->n_ranges = 0;
+		code->table = TABLE_DROPPED;
+	}
+}
+
+static void keep_lines(struct py_codes *c, struct code *code, enum py_lines kind,
+                       const uint8_t *table, size_t len)
+{
+	if (!table) {
+		code->table = TABLE_NONE;
+		return;
+	}
+	size_t max = len + 2; /* an entry has at least a byte, and there is a first and a last */
+	if (max > c->scratch_len) {
+		free(c->scratch);
+		c->scratch = mem_realloc_array(NULL, max, sizeof(*c->scratch));
+		c->scratch_len = max;
+	}
+	size_t n = py_lines_expand(kind, table, len, code->firstlineno, c->scratch, max);
+	if (c->lines_bytes + n * sizeof(*code->ranges) > MAX_LINES_BYTES)
+		drop_lines(c, c->refreshes ? c->refreshes - 1 : 0);
+	if (c->lines_bytes + n * sizeof(*code->ranges) > MAX_LINES_BYTES)
+		drop_lines(c, UINT32_MAX);
+	code->ranges = mem_realloc_array(NULL, n ? n : 1, sizeof(*code->ranges));
+	if (n)
+		memcpy(code->ranges, c->scratch, n * sizeof(*code->ranges));
+	code->n_ranges = (uint32_t)n;
+	code->table = TABLE_KEPT;
+	c->lines_bytes += n * sizeof(*code->ranges);
+}
+
+/* Its lines once more, after drop_lines(). */
+static void restore_lines(struct py *py, const struct place *p, struct code *code)
+{
+	uint64_t table_addr, guard;
+	size_t len = 0;
+	_cleanup_free_ uint8_t *table = NULL;
+	if (py_read_field(py, py->base.target->rm, p->addr, py->layout.code.linetable, &table_addr))
+		table = read_bytes(py, table_addr, &len);
+	if (table && live_guard(py, p->addr, &guard) && guard == p->guard)
+		keep_lines(py->codes, code, py->layout.lines, table, len);
+}
+
+/* ---- entries ---- */
+
+static bool same_code(const struct code *a, const struct code *b)
+{
+	return a->name == b->name && a->file == b->file && a->content == b->content &&
+	       a->firstlineno == b->firstlineno && a->first_traceable == b->first_traceable;
+}
+
+/* The number of a code of this description; one text compiled twice is one code. 0: too many. */
+static uint32_t number_of(struct py_codes *c, const struct code *wanted)
+{
+	uint64_t key = hash_mix(wanted->content, (uintptr_t)wanted->file);
+	key = hash_mix(key, (uint32_t)wanted->firstlineno);
+	uint64_t *first = map64_get(&c->by_content, key);
+	if (first && same_code(&c->codes.items[*first - 1], wanted))
+		return (uint32_t)*first;
+	if (c->codes.n >= MAX_CODES)
+		return 0;
+	*vec_add(&c->codes) = *wanted;
+	*map64_put(&c->by_content, key) = c->codes.n;
+	return (uint32_t)c->codes.n;
+}
+
+/* Freed memory looks like the object it was, but for its first word: an allocator's link is there
+ * now. Reference counts have 32 bits in practice; from 3.14 on flags lie in the upper 16 bits. */
+static bool is_freed(const struct py_layout *l, const uint8_t *bytes)
+{
+	uint64_t count;
+	memcpy(&count, bytes, sizeof(count));
+	return !l->free_threaded && (!(uint32_t)count || (count >> 32 & 0xffff));
+}
+
+/* The code object at addr as it is now; false when it is none or changes while it is read. */
+static bool read_code(struct py *py, uint64_t addr, const uint8_t *copied, struct code *ret,
+                      uint64_t *guard_ret, uint8_t **table_ret, size_t *len_ret)
+{
+	const struct py_layout *l = &py->layout;
+	uint8_t bytes[PY_CODE_GUARD_BYTES];
+	size_t size = l->code.size < sizeof(bytes) ? l->code.size : sizeof(bytes);
+	struct obj o = {bytes, size};
+	uint64_t type, filename, firstlineno, traceable = 0, guard_after;
+	if (size < guard_bytes(l) || size < 16 ||
+	    !py_read(py->base.target->rm, addr, bytes, size) ||
+	    !obj_get(o, l->object.type, &type) || !is_code_type(py, type) || is_freed(l, bytes))
+		return false;
+	*guard_ret = guard_of(l, bytes);
+	if (copied && guard_of(l, copied) != *guard_ret)
+		return false;
+	if (!obj_get(o, l->code.filename, &filename) ||
+	    !obj_get(o, l->code.firstlineno, &firstlineno))
+		return false;
+	obj_get(o, l->code.firsttraceable, &traceable);
+	struct strbuf name = {0}, file = {0};
+	bool ok = hash_contents(py, o, table_ret, len_ret, &name, &ret->content) &&
+	          py_read_str(py, py->base.target->rm, filename, MAX_NAME, &file) &&
+	          py_read(py->base.target->rm, addr, bytes, size) && !is_freed(l, bytes);
+	guard_after = ok ? guard_of(l, bytes) : 0;
+	if (ok && guard_after == *guard_ret) {
+		ret->name = name.len ? intern_n(py->strings, name.s, name.len) : "<unnamed>";
+		ret->file = file.len ? intern_n(py->strings, file.s, file.len) : NULL;
+		ret->firstlineno = (int32_t)firstlineno;
+		ret->first_traceable = traceable < (1u << 20) ? 2 * (int32_t)traceable : 0;
+	}
+	strbuf_free(&name);
+	strbuf_free(&file);
+	return ok && guard_after == *guard_ret;
+}
+
+static uint32_t learn(struct py *py, uint64_t addr, const uint8_t *copied)
+{
+	struct py_codes *c = py->codes;
+	struct code code = {.qualify_tries = field_known(py->layout.code.qualname) ? 0 : 3};
+	_cleanup_free_ uint8_t *table = NULL;
+	uint64_t guard;
+	size_t len = 0;
+	if (!read_code(py, addr, copied, &code, &guard, &table, &len))
+		return 0;
+	uint32_t number = number_of(c, &code);
+	if (!number)
+		return 0;
+	struct code *kept = &c->codes.items[number - 1];
+	if (kept->table == TABLE_DROPPED)
+		keep_lines(c, kept, py->layout.lines, table, len);
+	kept->used = c->refreshes;
+	add_place(c, (struct place){.addr = addr,
+	                            .guard = guard,
+	                            .since_ns = c->now_ns,
+	                            .checked_ns = c->now_ns,
+	                            .content_checked_ns = c->now_ns,
+	                            .used_ns = c->now_ns,
+	                            .code = number});
+	return number;
+}
+
+/* For releases whose code objects carry no version of their own; see the top of the file. */
+static bool same_contents(struct py *py, struct place *p)
+{
+	struct py_codes *c = py->codes;
+	uint8_t bytes[PY_CODE_GUARD_BYTES];
+	_cleanup_free_ uint8_t *table = NULL;
+	struct strbuf name = {0};
+	uint64_t content;
+	size_t len = 0, n = guard_bytes(&py->layout);
+	if (field_known(py->layout.code.qualname) || c->now_ns - p->content_checked_ns < TRUST_NS)
+		return true;
+	bool ok = py_read(py->base.target->rm, p->addr, bytes, n) &&
+	          !is_freed(&py->layout, bytes) && guard_of(&py->layout, bytes) == p->guard &&
+	          hash_contents(py, (struct obj){bytes, n}, &table, &len, &name, &content) &&
+	          content == c->codes.items[p->code - 1].content;
+	strbuf_free(&name);
+	p->content_checked_ns = c->now_ns;
+	return ok;
+}
+
+static bool still_there(struct py *py, struct place *p)
+{
+	uint64_t guard;
+	if (!live_guard(py, p->addr, &guard) || guard != p->guard || !same_contents(py, p))
+		return false;
+	p->checked_ns = py->codes->now_ns;
+	return true;
 }
 
 uint32_t py_code_entry(struct py *py, const struct snapshot *snap, uint64_t addr)
 {
-	(void)py, (void)snap, (void)addr;
-	return 0;
+	struct py_codes *c = py->codes;
+	const uint8_t *copied = snapshot_at(snap, addr, guard_bytes(&py->layout));
+	struct place *p = find_place(c, addr);
+	if (snap->time_ns > c->now_ns)
+		c->now_ns = snap->time_ns;
+	if (p && copied && guard_of(&py->layout, copied) != p->guard) {
+		forget(c, p);
+		p = NULL;
+	}
+	if (!p)
+		return learn(py, addr, copied);
+	/* Without a copy of its guard nobody knows which of the two the sample was of. */
+	bool ok = copied ? same_contents(py, p)
+	                 : c->now_ns - p->checked_ns < TRUST_NS || still_there(py, p);
+	if (!ok) {
+		forget(c, p);
+		return 0;
+	}
+	struct code *code = &c->codes.items[p->code - 1];
+	p->used_ns = c->now_ns;
+	code->used = c->refreshes;
+	if (code->table == TABLE_DROPPED)
+		restore_lines(py, p, code);
+	return p->code;
+}
+
+static struct code *code_at(struct py_codes *c, uint64_t number)
+{
+	return number && number <= c->codes.n ? &c->codes.items[number - 1] : NULL;
+}
+
+int64_t py_code_first_traceable(struct py_codes *c, uint32_t entry)
+{
+	const struct code *code = code_at(c, entry);
+	return code ? code->first_traceable : 0;
+}
+
+uint32_t py_code_line(struct py_codes *c, uint32_t entry, int64_t lasti)
+{
+	const struct code *code = code_at(c, entry);
+	if (!code)
+		return 0;
+	return (uint32_t)py_line_of(code->ranges, code->n_ranges, lasti, code->firstlineno);
+}
+
+void py_describe(struct runtime *rt, struct raw_frame raw, struct frame *out)
+{
+	const struct code *code = code_at(py_of(rt)->codes, raw.addr);
+	*out = (struct frame){.kind = FRAME_PYTHON,
+	                      .function = code ? code->name : "[unknown]",
+	                      .file = code ? code->file : NULL,
+	                      .line = (uint32_t)raw.aux};
 }
 
 void py_code_qualify(struct py *py, const struct snapshot *snap, uint32_t entry, uint64_t frame)
@@ -37,25 +496,23 @@ void py_code_qualify(struct py *py, const struct snapshot *snap, uint32_t entry,
 	(void)py, (void)snap, (void)entry, (void)frame;
 }
 
-int64_t py_code_first_traceable(struct py_codes *c, uint32_t entry)
-{
-	(void)c, (void)entry;
-	return 0;
-}
-
-uint32_t py_code_line(struct py_codes *c, uint32_t entry, int64_t lasti)
-{
-	(void)c, (void)entry, (void)lasti;
-	return 0;
-}
-
-void py_describe(struct runtime *rt, struct raw_frame raw, struct frame *out)
-{
-	(void)rt, (void)raw;
-	*out = (struct frame){.kind = FRAME_PYTHON, .function = "?"};
-}
-
 void py_codes_refresh(struct py *py)
 {
-	(void)py;
+	struct py_codes *c = py->codes;
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	c->now_ns = (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+	c->refreshes++;
+	if (c->n_free > c->places.n / 2)
+		drop_places(c, 0);
+	size_t n = c->places.n < CHECKS_A_REFRESH ? c->places.n : CHECKS_A_REFRESH;
+	for (size_t i = 0; i < n; i++) {
+		struct place *p = &c->places.items[c->next_check++ % c->places.n];
+		if (!p->code)
+			continue;
+		if (!still_there(py, p))
+			forget(c, p);
+		else if (++p->checks >= SETTLE_CHECKS && c->now_ns - p->since_ns >= SETTLE_NS)
+			settle(c, p);
+	}
 }
