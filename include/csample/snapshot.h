@@ -11,7 +11,7 @@
 
 #include <csample/rmem.h>
 
-#define SNAPSHOT_MAX_REGIONS 64
+#define SNAPSHOT_MAX_REGIONS 256
 #define SNAPSHOT_MAX_KERNEL  128
 
 /* General registers by DWARF number. x86_64: rax rdx rcx rbx rsi rdi rbp rsp r8-r15, 16 = pc.

@@ -31,6 +31,8 @@ int capture_asleep(struct capture *c, struct thread *th, struct snapshot *snap, 
 	char schedstat[SCHEDSTAT_TEXT], syscall[256], schedstat_after[SCHEDSTAT_TEXT],
 	        syscall_after[256];
 	snap->time_ns = now_ns();
+	snap->pid = c->pid;
+	snap->tid = th->tid;
 	if (!read_kept(th->schedstat_fd, schedstat, sizeof(schedstat)) ||
 	    !read_kept(th->syscall_fd, syscall, sizeof(syscall)))
 		return LOSS_GONE;
@@ -45,8 +47,6 @@ int capture_asleep(struct capture *c, struct thread *th, struct snapshot *snap, 
 	if (strcmp(syscall, syscall_after) != 0 || strcmp(schedstat, schedstat_after) != 0)
 		return LOSS_MOVED;
 	uint64_t cpu_ns = schedstat_cpu_ns(schedstat);
-	snap->pid = c->pid;
-	snap->tid = th->tid;
 	snap->by = BY_ASLEEP;
 	snap->state = 'S';
 	snap->pause_ns = 0;

@@ -56,6 +56,8 @@ int capture_preempt(struct capture *c, struct witness *w, struct thread *th,
 		return LOSS_MOVED;
 	int result = still_here(w, th, tick, cpu, before);
 	snap->regs = tick->regs;
+	snap->pid = tick->pid;
+	snap->tid = tick->tid;
 	if (result == CAPTURED)
 		result = copy_memory(c, th, snap, capacity);
 	if (result != CAPTURED)
@@ -65,8 +67,6 @@ int capture_preempt(struct capture *c, struct witness *w, struct thread *th,
 	if (strcmp(before, after) != 0 || sched_getcpu() != cpu)
 		return LOSS_MOVED;
 	uint64_t cpu_ns = schedstat_cpu_ns(after);
-	snap->pid = tick->pid;
-	snap->tid = tick->tid;
 	snap->time_ns = tick->time_ns;
 	snap->by = BY_PREEMPT;
 	snap->state = 'R';

@@ -168,6 +168,8 @@ int capture_stop(struct capture *c, pid_t tid, struct thread *th, struct snapsho
 	if (ptrace(PTRACE_SEIZE, tid, NULL, NULL))
 		return errno == ESRCH ? LOSS_GONE : errno == EPERM ? LOSS_TRACED : LOSS_REFUSED;
 	snap->time_ns = now_ns();
+	snap->pid = c->pid;
+	snap->tid = tid;
 	if (ptrace(PTRACE_INTERRUPT, tid, NULL, NULL))
 		return LOSS_GONE; /* only a thread that is gone cannot be interrupted, or let go */
 	if (!wait_for_stop(c, tid, &status, &gone)) {
@@ -179,8 +181,6 @@ int capture_stop(struct capture *c, pid_t tid, struct thread *th, struct snapsho
 	int result = copy_stopped(c, tid, th, snap, capacity);
 	detach(tid, status);
 	snap->pause_ns = now_ns() - snap->time_ns;
-	snap->pid = c->pid;
-	snap->tid = tid;
 	snap->by = BY_STOP;
 	snap->state = 'R';
 	snap->syscall = -1;
