@@ -48,14 +48,19 @@ void decoding_refresh(struct decoding *p);
 struct gatherer decoding_gatherer(struct decoding *p);
 size_t decoding_runtimes(const struct decoding *p, struct runtime **ret, size_t max);
 
+/* One was found that is not ready to be attached, or cannot be read: worth asking again soon. */
+bool decoding_is_starting(const struct decoding *p);
+
 struct decoded {
 	enum walk_end end; /* of the runtime that had frames, else the worst there was */
-	size_t n_frames;   /* runtime frames in the stack now */
+	const struct runtime_ops *ops; /* which runtime's end that is; NULL with WALK_NONE */
+	size_t n_frames;               /* runtime frames in the stack now */
 	bool holds_lock;
 	bool unmerged; /* native and runtime frames did not fit: the runtime's are shown alone */
-	struct runtime *runtime; /* whose they are; NULL: none */
+	struct runtime *runtime; /* whose they are, or would be if they were not torn; NULL: none */
 };
-/* Splices, hides and marks, in place. stack is as unwind() left it. Returns what it found. */
+/* Splices, hides and marks, in place. stack is as unwind() left it, and may get more than
+ * STACK_MAX_FRAMES. Returns what it found. */
 struct decoded decode(struct decoding *p, const struct snapshot *snap, struct stack *stack);
 
 #endif

@@ -76,6 +76,7 @@ enum native_role {
 	ROLE_NONE,     /* code like any other: shown */
 	ROLE_EVAL,     /* runs frames of the runtime: replaced by them */
 	ROLE_PLUMBING, /* the runtime's machinery: hidden unless all is asked for */
+	ROLE_PASSAGE,  /* the same where a younger frame is the runtime's; as a leaf it does work */
 };
 
 /* Where a runtime was found, and how far attach() came; embedded by each runtime's own struct. */
@@ -114,7 +115,8 @@ struct runtime_ops {
 	 * worker; may read t->rm. */
 	struct err *(*attach)(struct target *t, struct image *img, uint64_t bias,
 	                      struct runtime **ret);
-	/* See struct gatherer; on sampler threads, one at a time for each thread of the target. */
+	/* See struct gatherer; on sampler threads, one at a time for each thread of the target.
+	 * Asked again after it was done, while another runtime is not, it answers 0 again. */
 	size_t (*gather)(struct runtime *rt, unsigned round, const struct snapshot *snap,
 	                 struct region *more, size_t max);
 	/* The frames of snap's thread, from the snapshot; what is immutable and not yet known (a
@@ -124,7 +126,8 @@ struct runtime_ops {
 	/* Names a frame that walk() made, even after the target has gone. Touches no process. */
 	void (*describe)(struct runtime *rt, struct raw_frame raw, struct frame *out);
 	/* The role of a native function, from its name in the symbol table (NULL: it has none) and
-	 * its file; start is its address as linked, or pc's when the name is unknown. */
+	 * its file; start is its address as linked, or pc's when the name is unknown. Without img:
+	 * of executable memory that is of no file. */
 	enum native_role (*role)(struct runtime *rt, const struct image *img, const char *name,
 	                         uint64_t start);
 	/* On the worker, between samples, several times a second: follow new threads, forget what

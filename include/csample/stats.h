@@ -41,12 +41,21 @@ void histogram_merge(struct histogram *into, const struct histogram *from);
 /* The value below which a share of q (0..1) lies, ns, within 6%; 0 when empty. */
 uint64_t histogram_quantile(const struct histogram *h, double q);
 
+/* Stacks of threads of a runtime whose frames could not all be shown in their places. */
+#define STATS_RUNTIMES 4
+struct runtime_stats {
+	const char *name; /* "python"; NULL: not used */
+	uint64_t stacks;  /* in which it had frames */
+	uint64_t starting, truncated, torn, unmerged;
+};
+
 struct stats {
 	uint64_t samples;                 /* snapshots that became stacks, repeats included */
 	uint64_t captured[CAPTURED_WAYS]; /* snapshots by way */
 	uint64_t lost[LOSSES];
 	uint64_t ends[STACK_ENDS]; /* of the stacks; [STACK_ROOT] is the good ones */
-	uint64_t reads;            /* process_vm_readv calls */
+	struct runtime_stats runtimes[STATS_RUNTIMES];
+	uint64_t reads; /* process_vm_readv calls */
 	struct histogram pause;
 	uint64_t duration_ns;
 	uint64_t target_cpu_ns;   /* what the kernel charged the target meanwhile */
@@ -57,5 +66,7 @@ struct stats {
 	double rate_asked, rate_reached; /* ticks a second of CPU time, or of wall time */
 };
 uint64_t stats_lost(const struct stats *s); /* all reasons */
+/* The entry of that name, a new one if need be; NULL when there is no room. */
+struct runtime_stats *stats_runtime(struct stats *s, const char *name);
 
 #endif

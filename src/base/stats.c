@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
 #include <csample/stats.h>
 
 const char *const loss_names[LOSSES] = {
@@ -64,4 +66,15 @@ uint64_t stats_lost(const struct stats *s)
 	for (unsigned i = 0; i < LOSSES; i++)
 		n += s->lost[i];
 	return n;
+}
+
+struct runtime_stats *stats_runtime(struct stats *s, const char *name)
+{
+	for (unsigned i = 0; i < STATS_RUNTIMES; i++) {
+		if (!s->runtimes[i].name)
+			s->runtimes[i].name = name;
+		if (!strcmp(s->runtimes[i].name, name))
+			return &s->runtimes[i];
+	}
+	return NULL;
 }
