@@ -100,6 +100,18 @@ static bool is_torn_by_exec(const struct engine *e, const struct snapshot *snap)
 	return exec && apart < EXEC_TORN_NS;
 }
 
+static void count_decoded(struct stats *stats, const struct decoded *decoded)
+{
+	struct runtime_stats *of = decoded->ops ? stats_runtime(stats, decoded->ops->name) : NULL;
+	if (!of)
+		return;
+	of->stacks += decoded->n_frames > 0;
+	of->starting += decoded->end == WALK_STARTING;
+	of->truncated += decoded->end == WALK_TRUNCATED;
+	of->torn += decoded->end == WALK_TORN;
+	of->unmerged += decoded->unmerged;
+}
+
 /* One snapshot, left to right. */
 static void take_sample(struct engine *e, const struct snapshot *snap)
 {
@@ -122,6 +134,7 @@ static void take_sample(struct engine *e, const struct snapshot *snap)
 	struct decoded decoded = {0};
 	if (e->decoding)
 		decoded = decode(e->decoding, snap, &e->stack);
+	count_decoded(&e->stats, &decoded);
 	if (!e->stats.samples)
 		e->stats.first_sample_ns = snap->time_ns - e->config.launched_ns;
 	e->stats.samples += 1 + snap->prior_repeats;
