@@ -14,6 +14,8 @@
 struct ledger_config {
 	bool threads; /* the thread as root frame of its stacks */
 	bool wall;
+	bool lock_only; /* only stacks whose thread holds its runtime's lock; their total is less
+	                   than what the kernel charged */
 	uint64_t period_ns;
 };
 

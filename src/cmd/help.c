@@ -35,8 +35,9 @@ static void print_option(FILE *out, const struct option_row *row)
 	char letter[5] = "    ";
 	if (row->letter)
 		snprintf(letter, sizeof(letter), "-%c, ", row->letter);
-	snprintf(head, sizeof(head), "  %s--%s%s%s", letter, row->name, row->arg ? " " : "",
-	         row->arg ? row->arg : "");
+	const char *open = !row->arg ? "" : row->value ? "[=" : " ";
+	snprintf(head, sizeof(head), "  %s--%s%s%s%s", letter, row->name, open,
+	         row->arg ? row->arg : "", row->value ? "]" : "");
 	if (strlen(head) + 2 > OPTION_COLUMN)
 		fprintf(out, "%s\n%*s", head, OPTION_COLUMN, "");
 	else

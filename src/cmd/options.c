@@ -61,6 +61,12 @@ static struct err *set_choice(const struct option_row *row, const char *value, s
 	return err_new(ERR_USAGE, "'%s' is not one of %s", value, row->arg);
 }
 
+static struct err *set_event(const struct option_row *row, const char *value, struct options *opt)
+{
+	opt->event_set = true;
+	return set_choice(row, value, opt);
+}
+
 #define AT(m) offsetof(struct options, m)
 static const char what[] = "What to look at", how[] = "How", output[] = "Output",
                   frames[] = "Frames", other[] = "Other";
@@ -68,45 +74,54 @@ static const char what[] = "What to look at", how[] = "How", output[] = "Output"
 /* clang-format off */
 const struct option_row option_rows[] = {
 	{ 'p', "pid", "PID", CMD_RECORD | CMD_DUMP | CMD_DOCTOR, set_pid, AT(pid), what,
-	  "the process", NULL },
-	{ 'e', "event", "cpu|cycles|wall", CMD_RECORD, set_choice, AT(event), what,
+	  "the process", NULL, NULL },
+	{ 'e', "event", "cpu|cycles|wall", CMD_RECORD, set_event, AT(event), what,
 	  "what is counted: time on a CPU (default), hardware cycles, or wall time of all threads",
-	  NULL },
+	  NULL, NULL },
+	{ 'i', "idle", NULL, CMD_RECORD, set_flag, AT(idle), what,
+	  "threads that wait too: the same as -e wall", NULL, NULL },
+	{ 'g', "gil", NULL, CMD_RECORD, set_flag, AT(gil), what,
+	  "Python: only threads that hold the GIL", NULL, NULL },
 	{ 'd', "duration", "TIME", CMD_RECORD, set_duration, AT(duration_ns), how,
-	  "30, 30s, 5m, 1h, 250ms; 0 or unlimited (default): until Ctrl-C or the process ends", NULL },
+	  "30, 30s, 5m, 1h, 250ms; 0 or unlimited (default): until Ctrl-C or the process ends", NULL, NULL },
 	{ 'r', "rate", "HZ", CMD_RECORD, set_rate, AT(rate_hz), how,
-	  "samples a second of each busy CPU (default 100, at most 10000)", "freq" },
+	  "samples a second of each busy CPU (default 100, at most 10000)", "freq", NULL },
 	{ 0, "capture", "auto|preempt|stop", CMD_RECORD, set_choice, AT(capture), how,
 	  "how a running thread is read: held off its CPU, or stopped (default: the best there is)",
-	  NULL },
+	  NULL, NULL },
 	{ 0, "nonblocking", NULL, CMD_RECORD | CMD_DUMP, set_flag, AT(nonblocking), how,
-	  "never stop a thread; what would need it is counted as lost", NULL },
+	  "never stop a thread; what would need it is counted as lost", NULL, NULL },
 	{ 'o', "output", "FILE", CMD_RECORD, set_string, AT(output), output,
-	  "write to FILE; its ending gives the format; - is stdout", NULL },
+	  "write to FILE; its ending gives the format; - is stdout", NULL, NULL },
 	{ 'f', "format", "FORMAT", CMD_RECORD, set_string, AT(format), output,
-	  "svg (default), collapsed (default on stdout) or pprof", NULL },
+	  "svg (default), collapsed (default on stdout) or pprof", NULL, NULL },
 	{ 'j', "json", NULL, CMD_DUMP | CMD_DOCTOR, set_flag, AT(json), output,
-	  "print JSON", NULL },
+	  "print JSON", NULL, NULL },
 	{ 0, "stats-json", "FILE", CMD_RECORD, set_string, AT(stats_json), output,
-	  "write the closing summary as JSON to FILE", NULL },
+	  "write the closing summary as JSON to FILE", NULL, NULL },
+	{ 'n', "native", "own|all|none", CMD_RECORD | CMD_DUMP, set_choice, AT(native), frames,
+	  "native frames beside Python's: all but the interpreter's own (default), all, or none",
+	  NULL, "own" },
 	{ 't', "threads", NULL, CMD_RECORD, set_flag, AT(threads), frames,
-	  "tell threads apart: the thread is the root of its stacks", NULL },
+	  "tell threads apart: the thread is the root of its stacks", NULL, NULL },
 	{ 'F', "function", NULL, CMD_RECORD, set_flag, AT(functions), frames,
-	  "names without lines", "nolineno" },
+	  "names without lines", "nolineno", NULL },
+	{ 'l', "locals", NULL, CMD_DUMP, set_flag, AT(locals), frames,
+	  "arguments and local variables of Python frames", NULL, NULL },
 	{ 0, "kernel", NULL, CMD_RECORD, set_flag, AT(kernel), frames,
-	  "kernel frames too", NULL },
+	  "kernel frames too", NULL, NULL },
 	{ 0, "full-filenames", NULL, CMD_RECORD | CMD_DUMP, set_flag, AT(full_filenames), frames,
-	  "whole paths, not only the last part", NULL },
+	  "whole paths, not only the last part", NULL, NULL },
 	{ 0, "annotate", NULL, CMD_RECORD, set_flag, AT(annotate), frames,
-	  "collapsed: mark the kind of each frame, as _[k] for kernel, _[i] for inlined", NULL },
+	  "collapsed: mark the kind of each frame, as _[k] for kernel, _[i] for inlined", NULL, NULL },
 	{ 0, "inverted", NULL, CMD_RECORD, set_flag, AT(inverted), frames,
-	  "svg: the root at the top (icicle) at first sight", NULL },
+	  "svg: the root at the top (icicle) at first sight", NULL, NULL },
 	{ 'h', "help", NULL, ~0U, set_flag, AT(help), other,
-	  "this text", NULL },
+	  "this text", NULL, NULL },
 	{ 0, "debug", "SUBSYSTEMS", CMD_RECORD | CMD_DUMP | CMD_DOCTOR, set_string, AT(debug), NULL,
-	  "diagnostics of target, trigger, capture, unwind, decode, symbols, emit or all", NULL },
+	  "diagnostics of target, trigger, capture, unwind, decode, symbols, emit or all", NULL, NULL },
 	{ 0, "snapshots", "FILE", CMD_RECORD, set_string, AT(snapshots), NULL,
-	  "write each snapshot as captured, as include/csample/recorded.h describes it", NULL },
+	  "write each snapshot as captured, as include/csample/recorded.h describes it", NULL, NULL },
 };
 
 const struct command commands[] = {
@@ -293,6 +308,8 @@ static struct err *parse_long(struct cursor *c, const char *word)
 		if (!row->arg)
 			return err_new(ERR_USAGE, "--%s takes no value", row->name);
 		value = word + len + 1;
+	} else if (row->value) {
+		value = row->value;
 	} else if (row->arg) {
 		err = next_value(c, row, &value);
 	}
@@ -310,8 +327,8 @@ static struct err *parse_short(struct cursor *c, const char *letters)
 		if (!row)
 			return err_new(ERR_USAGE, "no option -%c; see csample %s --help", *letters,
 			               c->command->name);
-		if (!row->arg) {
-			struct err *err = apply(row, NULL, c->opt);
+		if (!row->arg || row->value) {
+			struct err *err = apply(row, row->value, c->opt);
 			if (err)
 				return err;
 			continue;
@@ -378,6 +395,10 @@ static struct err *check(const struct command *command, struct options *opt)
 		               opt->pid);
 	if (opt->nonblocking && opt->capture == OPT_CAPTURE_STOP)
 		return err_new(ERR_USAGE, "--nonblocking forbids what --capture stop asks for");
+	if (opt->idle && opt->event_set && opt->event != OPT_WALL)
+		return err_new(ERR_USAGE, "--idle means -e wall: leave out the other -e");
+	if (opt->idle)
+		opt->event = OPT_WALL;
 	if (opt->output && opt->stats_json && !strcmp(opt->output, opt->stats_json))
 		return err_new(ERR_USAGE, "--output and --stats-json are the same file");
 	return check_format(opt);

@@ -12,6 +12,7 @@
 #include <csample/err.h>
 
 enum opt_event { OPT_CPU, OPT_CYCLES, OPT_WALL };
+enum opt_native { OPT_NATIVE_OWN, OPT_NATIVE_ALL, OPT_NATIVE_NONE };
 enum opt_capture { OPT_CAPTURE_AUTO, OPT_CAPTURE_PREEMPT, OPT_CAPTURE_STOP };
 
 struct options {
@@ -21,13 +22,18 @@ struct options {
 	uint64_t duration_ns; /* 0: unlimited */
 	const char *output;   /* NULL: not given */
 	const char *format;   /* NULL: not given; else the name of a format */
+	bool event_set;
 	enum opt_event event;
+	enum opt_native native;
 	enum opt_capture capture;
 	bool nonblocking;
 	bool kernel;    /* --kernel */
 	bool threads;   /* -t */
 	bool functions; /* -F, --nolineno */
 	bool full_filenames;
+	bool gil;    /* -g */
+	bool idle;   /* -i; event is then OPT_WALL */
+	bool locals; /* -l */
 	bool annotate;
 	bool inverted;
 	bool json; /* -j */
@@ -69,6 +75,7 @@ struct option_row {
 	const char *group; /* heading in the help; NULL: not shown there */
 	const char *help;
 	const char *alias; /* another long name; may be NULL */
+	const char *value; /* taken when none is given with "="; NULL: there must be one */
 };
 
 extern const struct command commands[];

@@ -18,6 +18,7 @@
 
 #define POLL_MS     50
 #define PROGRESS_NS 250000000ULL
+#define STARTING_NS 1000000000ULL /* for an interpreter to start up */
 
 static volatile sig_atomic_t interrupted;
 
@@ -118,9 +119,43 @@ static struct err *open_target(struct recording *r)
 	r->images = images_create(r->strings);
 	struct symbols_config symbols_config = {0};
 	r->symbols = symbols_create(r->images, r->strings, &symbols_config);
-	r->decoder = decoder_create(r->strings, NATIVE_OWN, lookup_name, r->symbols);
+	static const enum native_frames natives[] = {[OPT_NATIVE_OWN] = NATIVE_OWN,
+	                                             [OPT_NATIVE_ALL] = NATIVE_ALL,
+	                                             [OPT_NATIVE_NONE] = NATIVE_NONE};
+	r->decoder = decoder_create(r->strings, natives[r->opt->native], lookup_name, r->symbols);
 	return target_open(r->opt->child_argv ? r->child.pid : r->opt->pid, r->images, r->strings,
 	                   &r->target);
+}
+
+static struct err *no_lock(const struct runtime *rt)
+{
+	return err_new(ERR_USAGE,
+	               "--gil: this %s %s is a free-threaded build, which has no GIL; leave out "
+	               "--gil",
+	               rt->ops->title, rt->version);
+}
+
+/* --gil needs a runtime that has one. A command's is not known before it has run. */
+static struct err *check_gil(struct recording *r)
+{
+	if (!r->opt->gil || r->opt->child_argv)
+		return NULL;
+	struct runtime *rt[1];
+	struct decoding *p = decoding_open(r->decoder, r->target);
+	decoding_refresh(p);
+	uint64_t end = now_ns() + STARTING_NS;
+	while (!decoding_runtimes(p, rt, 1) && decoding_is_starting(p) && now_ns() < end) {
+		usleep(1000);
+		decoding_refresh(p);
+	}
+	struct err *err = NULL;
+	if (!decoding_runtimes(p, rt, 1))
+		err = err_new(ERR_USAGE, "--gil: process %d runs no Python that csample can read",
+		              (int)r->target->pid);
+	else if (!rt[0]->ops->has_lock || !rt[0]->ops->has_lock(rt[0]))
+		err = no_lock(rt[0]);
+	decoding_close(p);
+	return err;
 }
 
 static struct err *open_outputs(struct recording *r)
@@ -159,6 +194,7 @@ static struct err *open_engine(struct recording *r)
 	struct ledger_config ledger = {
 	        .threads = opt->threads,
 	        .wall = opt->event == OPT_WALL,
+	        .lock_only = opt->gil,
 	        .period_ns = (uint64_t)(1e9 / opt->rate_hz),
 	};
 	r->profile = profile_create(r->strings);
@@ -308,6 +344,8 @@ static struct err *record(struct recording *r)
 	struct err *err = choose_format(r);
 	if (!err)
 		err = open_target(r);
+	if (!err)
+		err = check_gil(r);
 	if (!err)
 		err = open_outputs(r);
 	if (!err)

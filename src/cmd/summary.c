@@ -32,6 +32,41 @@ static double rooted(const struct stats *s)
 	return n ? (double)s->ends[STACK_ROOT] / (double)n : 0;
 }
 
+/* One way in which a runtime's frames could not all be shown in their places. */
+struct runtime_count {
+	const char *reason;
+	uint64_t n;
+};
+#define RUNTIME_COUNTS 4
+
+static void runtime_counts(const struct runtime_stats *r, struct runtime_count ret[RUNTIME_COUNTS])
+{
+	ret[0] = (struct runtime_count){"starting", r->starting};
+	ret[1] = (struct runtime_count){"truncated", r->truncated};
+	ret[2] = (struct runtime_count){"torn", r->torn};
+	ret[3] = (struct runtime_count){"unmerged", r->unmerged};
+}
+
+/* "; python in 960 (2 torn)" */
+static void add_runtimes(const struct stats *s, struct strbuf *ret)
+{
+	for (unsigned i = 0; i < STATS_RUNTIMES && s->runtimes[i].name; i++) {
+		struct runtime_count counts[RUNTIME_COUNTS];
+		const char *sep = " (";
+		strbuf_addf(ret, "; %s in %llu", s->runtimes[i].name,
+		            (unsigned long long)s->runtimes[i].stacks);
+		runtime_counts(&s->runtimes[i], counts);
+		for (unsigned k = 0; k < RUNTIME_COUNTS; k++) {
+			if (!counts[k].n)
+				continue;
+			strbuf_addf(ret, "%s%llu %s", sep, (unsigned long long)counts[k].n,
+			            counts[k].reason);
+			sep = ", ";
+		}
+		strbuf_add(ret, *sep == ',' ? ")" : "");
+	}
+}
+
 void summary_line(const struct stats *s, struct strbuf *ret)
 {
 	uint64_t lost = stats_lost(s);
@@ -63,6 +98,7 @@ void summary_line(const struct stats *s, struct strbuf *ret)
 		            captured_by_names[i]);
 		sep = ", ";
 	}
+	add_runtimes(s, ret);
 	if (s->pause.count)
 		strbuf_addf(ret, "; pause %.0f us median, %.0f us p99",
 		            us(histogram_quantile(&s->pause, 0.5)),
@@ -88,6 +124,17 @@ void summary_json(const struct stats *s, const char *note, struct strbuf *ret)
 		strbuf_addf(ret, "%s\"%s\": %llu", sep, stack_end_names[i],
 		            (unsigned long long)s->ends[i]);
 		sep = ", ";
+	}
+	for (unsigned i = 0; i < STATS_RUNTIMES && s->runtimes[i].name; i++) {
+		struct runtime_count counts[RUNTIME_COUNTS];
+		runtime_counts(&s->runtimes[i], counts);
+		for (unsigned k = 0; k < RUNTIME_COUNTS; k++) {
+			if (!counts[k].n)
+				continue;
+			strbuf_addf(ret, "%s\"%s_%s\": %llu", sep, s->runtimes[i].name,
+			            counts[k].reason, (unsigned long long)counts[k].n);
+			sep = ", ";
+		}
 	}
 	strbuf_addf(ret, "}, \"rooted\": %.6f, \"captured\": {", rooted(s));
 	for (unsigned i = 0; i < CAPTURED_WAYS; i++)

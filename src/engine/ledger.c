@@ -6,6 +6,8 @@
 #include <csample/ledger.h>
 #include <csample/vec.h>
 
+#define EXTRA_FRAMES 32 /* marks and roots */
+
 /* What we know of a thread's stacks so far. Nodes are of the profile; 0: none. */
 struct account {
 	pid_t tid;
@@ -13,6 +15,7 @@ struct account {
 	uint64_t ran_rest_ns,
 	        slept_rest_ns; /* wall: less than a period, not yet counted as a sample */
 	const char *name;      /* interned; NULL: ask again */
+	bool named_by_runtime;
 };
 
 /* Where an image was seen mapped. */
@@ -31,6 +34,7 @@ struct ledger {
 	struct map64 ended;       /* last node of ended threads: how many */
 	uint64_t n_ended;
 	struct raw_frame *frames; /* a stack and its marks */
+	size_t cap_frames;
 };
 
 struct ledger *ledger_create(struct profile *profile, struct target *target,
@@ -40,7 +44,8 @@ struct ledger *ledger_create(struct profile *profile, struct target *target,
 	l->profile = profile;
 	l->target = target;
 	l->config = *config;
-	l->frames = mem_realloc_array(NULL, STACK_MAX_FRAMES + 32, sizeof(*l->frames));
+	l->cap_frames = STACK_MAX_FRAMES + EXTRA_FRAMES;
+	l->frames = mem_realloc_array(NULL, l->cap_frames, sizeof(*l->frames));
 	return l;
 }
 
@@ -72,16 +77,30 @@ static struct raw_frame mark(struct ledger *l, const char *text)
 	                          .aux = (uint64_t)(uintptr_t)intern(l->profile->strings, text)};
 }
 
-static struct raw_frame thread_root(struct ledger *l, struct account *a)
+/* What the runtime calls it, or, as long as that is not known, what the kernel does. */
+static const char *thread_name(struct ledger *l, struct account *a, const struct decoded *decoded)
 {
+	char name[256];
+	struct runtime *rt = decoded ? decoded->runtime : NULL;
+	if (rt && !a->named_by_runtime && rt->ops->thread_name &&
+	    rt->ops->thread_name(rt, a->tid, name, sizeof(name))) {
+		a->name = intern(l->profile->strings, name);
+		a->named_by_runtime = true;
+	}
 	if (!a->name) {
-		char name[64];
-		if (!target_thread_name(l->target, a->tid, name, sizeof(name)))
-			memcpy(name, l->target->comm, sizeof(name));
+		if (!target_thread_name(l->target, a->tid, name, sizeof(l->target->comm)))
+			memcpy(name, l->target->comm, sizeof(l->target->comm));
 		a->name = intern(l->profile->strings, name);
 	}
-	return (struct raw_frame){
-	        .kind = RAW_THREAD, .owner = (uint32_t)a->tid, .aux = (uint64_t)(uintptr_t)a->name};
+	return a->name;
+}
+
+static struct raw_frame thread_root(struct ledger *l, struct account *a,
+                                    const struct decoded *decoded)
+{
+	return (struct raw_frame){.kind = RAW_THREAD,
+	                          .owner = (uint32_t)a->tid,
+	                          .aux = (uint64_t)(uintptr_t)thread_name(l, a, decoded)};
 }
 
 /* pprof wants to know where a file was mapped. Asked while it still is. */
@@ -125,12 +144,17 @@ static void note_program(struct ledger *l)
 	}
 }
 
-static uint32_t add_stack(struct ledger *l, struct account *a, const struct stack *stack)
+static uint32_t add_stack(struct ledger *l, struct account *a, const struct stack *stack,
+                          const struct decoded *decoded)
 {
 	static const uint64_t nothing[PROFILE_VALUES];
 	size_t n = stack->n;
 	if (!l->profile->n_mappings)
 		note_program(l);
+	if (n + EXTRA_FRAMES > l->cap_frames) {
+		l->cap_frames = 2 * n + EXTRA_FRAMES;
+		l->frames = mem_realloc_array(l->frames, l->cap_frames, sizeof(*l->frames));
+	}
 	memcpy(l->frames, stack->frames, n * sizeof(*l->frames));
 	for (size_t i = 0; i < n; i++)
 		if (l->frames[i].kind == RAW_NATIVE)
@@ -140,7 +164,7 @@ static uint32_t add_stack(struct ledger *l, struct account *a, const struct stac
 	else if (stack->end != STACK_ROOT)
 		l->frames[n++] = mark(l, "[unwound no further]");
 	if (l->config.threads)
-		l->frames[n++] = thread_root(l, a);
+		l->frames[n++] = thread_root(l, a, decoded);
 	return profile_add(l->profile, l->frames, n, nothing);
 }
 
@@ -160,13 +184,32 @@ static void credit_wall(struct ledger *l, uint32_t node, uint64_t ns, uint64_t *
 	credit(l, node, samples, ns);
 }
 
+/* Time of this stack alone counts: what else the thread did, it may have done without the lock. */
+static void on_locked_stack(struct ledger *l, struct account *a, const struct snapshot *snap,
+                            const struct stack *stack, const struct decoded *decoded)
+{
+	a->asleep = 0;
+	if (!decoded->holds_lock)
+		return;
+	uint32_t node = add_stack(l, a, stack, decoded);
+	if (!l->config.wall)
+		credit(l, node, 1, snap->cpu_ns);
+	else
+		credit_wall(l, node, snap->wall_ns, &a->ran_rest_ns);
+	if (snap->by == BY_ASLEEP)
+		a->asleep = node;
+}
+
 static void on_stack(void *arg, const struct snapshot *snap, const struct stack *stack,
                      const struct decoded *decoded)
 {
-	(void)decoded;
 	struct ledger *l = arg;
 	struct account *a = account_of(l, snap->tid);
-	uint32_t node = add_stack(l, a, stack);
+	if (l->config.lock_only) {
+		on_locked_stack(l, a, snap, stack, decoded);
+		return;
+	}
+	uint32_t node = add_stack(l, a, stack, decoded);
 	a->last = node;
 	if (!l->config.wall) {
 		credit(l, node, 1, snap->cpu_ns);
@@ -198,7 +241,7 @@ static void on_thread_end(void *arg, pid_t tid, bool left, uint64_t left_ns)
 {
 	struct ledger *l = arg;
 	uint64_t *index = map64_get(&l->by_tid, (uint64_t)tid);
-	if (left && !l->config.wall) {
+	if (left && !l->config.wall && !l->config.lock_only) {
 		struct account *a = account_of(l, tid);
 		if (a->last)
 			credit(l, a->last, 0, left_ns);
@@ -217,7 +260,8 @@ static void on_thread_name(void *arg, pid_t tid)
 	struct ledger *l = arg;
 	uint64_t *index = map64_get(&l->by_tid, (uint64_t)tid);
 	if (index && *index)
-		l->accounts.items[*index - 1].name = NULL;
+		l->accounts.items[*index - 1].name = NULL,
+		                           l->accounts.items[*index - 1].named_by_runtime = false;
 }
 
 struct sink ledger_sink(struct ledger *l)
@@ -253,7 +297,7 @@ static uint64_t settle_ended(struct ledger *l, uint64_t missing_ns)
 void ledger_settle(struct ledger *l, struct stats *stats)
 {
 	struct profile *p = l->profile;
-	if (!l->config.wall && stats->target_cpu_ns > p->total[1]) {
+	if (!l->config.wall && !l->config.lock_only && stats->target_cpu_ns > p->total[1]) {
 		uint64_t missing_ns = settle_ended(l, stats->target_cpu_ns - p->total[1]);
 		/* A profile without a sample stays empty. */
 		if (missing_ns && p->total[0]) {
@@ -263,9 +307,9 @@ void ledger_settle(struct ledger *l, struct stats *stats)
 			stats->not_sampled_ns = missing_ns;
 		}
 	}
-	if (l->config.wall)
+	if (l->config.wall || l->config.lock_only)
 		stats->samples = p->total[0];
-	else
+	if (!l->config.wall)
 		stats->profile_cpu_ns = p->total[1];
 	p->meta.duration_ns = stats->duration_ns;
 	p->meta.lost = stats_lost(stats);
