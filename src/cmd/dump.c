@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <csample/log.h>
 #include <csample/once.h>
@@ -10,6 +11,9 @@
 
 #include "options.h"
 #include "syscalls.h"
+
+#define MAX_RUNTIMES 16
+#define STARTING_NS  300000000ULL /* for an interpreter to start up */
 
 struct dump {
 	const struct options *opt;
@@ -20,7 +24,7 @@ struct dump {
 	struct decoding *decoding;
 	struct target *target;
 	struct strbuf text;
-	size_t n_threads, n_failed;
+	size_t n_threads, n_failed, n_tasks;
 };
 
 static const char *state_word(char state)
@@ -105,6 +109,7 @@ static void json_string(struct strbuf *b, const char *key, const char *value)
 	strbuf_add_json(b, value);
 }
 
+/* Leaves the frame's object open: locals may follow. */
 static void json_frame(struct dump *d, const struct frame *f, uint64_t address, bool first)
 {
 	static const char *const kinds[FRAME_KINDS] = {
@@ -125,13 +130,54 @@ static void json_frame(struct dump *d, const struct frame *f, uint64_t address, 
 		strbuf_addf(b, ", \"address\": \"0x%llx\"", (unsigned long long)address);
 	if (f->kind == FRAME_INLINED)
 		strbuf_add(b, ", \"inlined\": true");
-	strbuf_addc(b, '}');
 }
 
-static void add_frames(struct dump *d, const struct stack *stack)
+struct locals {
+	struct dump *d;
+	size_t n;
+	bool arguments; /* the heading of the last one */
+};
+
+static void add_local(void *arg, const char *name, const char *repr, bool is_argument)
+{
+	struct locals *l = arg;
+	struct strbuf *b = &l->d->text;
+	if (l->d->opt->json) {
+		strbuf_add(b, l->n ? ", {\"name\": " : ", \"locals\": [{\"name\": ");
+		strbuf_add_json(b, name);
+		strbuf_add(b, ", \"value\": ");
+		strbuf_add_json(b, repr);
+		strbuf_add(b, is_argument ? ", \"argument\": true}" : "}");
+	} else {
+		if (!l->n || is_argument != l->arguments)
+			strbuf_add(b, is_argument ? "        Arguments:\n" : "        Locals:\n");
+		strbuf_add(b, "            ");
+		strbuf_add_terminal(b, name);
+		strbuf_add(b, ": ");
+		strbuf_add_terminal(b, repr);
+		strbuf_addc(b, '\n');
+	}
+	l->arguments = is_argument;
+	l->n++;
+}
+
+/* Of the i-th frame that the runtime has in the stack. */
+static void add_locals(struct dump *d, const struct snapshot *snap, struct runtime *rt, size_t i)
+{
+	struct locals l = {.d = d};
+	if (!d->opt->locals || !rt->ops->locals)
+		return;
+	rt->ops->locals(rt, snap, i, add_local, &l);
+	if (d->opt->json && l.n)
+		strbuf_addc(&d->text, ']');
+}
+
+static void add_frames(struct dump *d, const struct snapshot *snap, const struct stack *stack,
+                       struct runtime *rt)
 {
 	struct frame named[SYMBOLS_MAX_INLINED];
 	bool first = true;
+	size_t n_own = 0;
 	for (size_t i = 0; i < stack->n; i++) {
 		uint64_t address = address_of(d, &stack->frames[i]);
 		size_t n = 1;
@@ -145,16 +191,23 @@ static void add_frames(struct dump *d, const struct stack *stack)
 			else
 				text_frame(d, &named[k]);
 			first = false;
+			if (rt && stack->frames[i].kind == RAW_RUNTIME &&
+			    stack->frames[i].owner == rt->index)
+				add_locals(d, snap, rt, n_own++);
+			if (d->opt->json)
+				strbuf_addc(&d->text, '}');
 		}
 	}
 	const char *mark = end_mark(stack->end);
 	if (!mark)
 		return;
 	const struct frame f = {.kind = FRAME_MARK, .function = mark};
-	if (d->opt->json)
+	if (d->opt->json) {
 		json_frame(d, &f, 0, first);
-	else
+		strbuf_addc(&d->text, '}');
+	} else {
 		text_frame(d, &f);
+	}
 }
 
 /* What a thread waits in, as people know it; NULL: it does not wait in a system call. */
@@ -169,35 +222,58 @@ static const char *wait_name(const struct snapshot *snap, char *buf, size_t len)
 	return buf;
 }
 
+/* What the thread's runtime calls it, else what the kernel does. */
+static void thread_name(struct dump *d, pid_t tid, const struct decoded *decoded, char *buf,
+                        size_t len)
+{
+	struct runtime *rt = decoded ? decoded->runtime : NULL;
+	if (!rt || !rt->ops->thread_name || !rt->ops->thread_name(rt, tid, buf, len))
+		target_thread_name(d->target, tid, buf, len);
+}
+
+static void json_thread(struct dump *d, const struct snapshot *snap, const struct stack *stack,
+                        const struct decoded *decoded, const char *why)
+{
+	struct strbuf *b = &d->text;
+	struct runtime *rt = stack ? decoded->runtime : NULL;
+	if (why)
+		json_string(b, "error", why);
+	strbuf_addf(b, ", \"active\": %s", snap->state == 'R' ? "true" : "false");
+	if (rt && rt->ops->has_lock && rt->ops->has_lock(rt))
+		strbuf_addf(b, ", \"gil\": %s", decoded->holds_lock ? "true" : "false");
+	strbuf_addf(b, ", \"rooted\": %s, \"frames\": [",
+	            stack && stack->end == STACK_ROOT ? "true" : "false");
+	if (stack)
+		add_frames(d, snap, stack, rt);
+	strbuf_add(b, "]}");
+}
+
 static void visit(void *arg, pid_t tid, const struct snapshot *snap, const struct stack *stack,
                   const struct decoded *decoded, const char *why)
 {
-	(void)decoded;
 	struct dump *d = arg;
 	struct strbuf *b = &d->text;
-	char name[64] = "", number[32];
-	target_thread_name(d->target, tid, name, sizeof(name));
+	char name[256] = "", number[32];
+	thread_name(d, tid, stack ? decoded : NULL, name, sizeof(name));
 	const char *wait = stack ? wait_name(snap, number, sizeof(number)) : NULL;
 	const char *state = state_word(snap->state);
+	struct runtime *rt = stack ? decoded->runtime : NULL;
 	if (d->opt->json) {
 		strbuf_addf(b, "%s\n  {\"tid\": %d", d->n_threads ? "," : "", (int)tid);
 		json_string(b, "name", name);
 		json_string(b, "state", state);
 		json_string(b, "wait", wait);
-		json_string(b, "error", why);
-		strbuf_addf(b, ", \"active\": %s, \"rooted\": %s, \"frames\": [",
-		            snap->state == 'R' ? "true" : "false",
-		            stack && stack->end == STACK_ROOT ? "true" : "false");
-		if (stack)
-			add_frames(d, stack);
-		strbuf_add(b, "]}");
+		json_thread(d, snap, stack, decoded, why);
 	} else {
-		strbuf_addf(b, "\nThread %d (%s%s%s): \"", (int)tid, state, wait ? ", " : "",
-		            wait ? wait : "");
+		strbuf_addf(b, "\nThread %d (", (int)tid);
+		if (rt)
+			strbuf_addf(b, "%s%s, ", snap->state == 'R' ? "active" : "idle",
+			            decoded->holds_lock ? "+gil" : "");
+		strbuf_addf(b, "%s%s%s): \"", state, wait ? ", " : "", wait ? wait : "");
 		strbuf_add_terminal(b, name);
 		strbuf_add(b, "\"\n");
 		if (stack)
-			add_frames(d, stack);
+			add_frames(d, snap, stack, rt);
 		else
 			strbuf_addf(b, "    [not captured: %s]\n", why);
 	}
@@ -205,13 +281,78 @@ static void visit(void *arg, pid_t tid, const struct snapshot *snap, const struc
 	d->n_failed += !stack;
 }
 
+static void text_task(struct dump *d, const struct runtime_task *task)
+{
+	struct strbuf *b = &d->text;
+	strbuf_add(b, "\nTask \"");
+	strbuf_add_terminal(b, task->name ? task->name : "?");
+	strbuf_addf(b, "\" (%s", task->running ? "running" : "suspended");
+	if (task->tid)
+		strbuf_addf(b, ", thread %d", (int)task->tid);
+	strbuf_addc(b, ')');
+	for (size_t i = 0; i < task->n_awaited_by; i++) {
+		strbuf_add(b, i ? ", \"" : ", awaited by \"");
+		strbuf_add_terminal(b, task->awaited_by[i]);
+		strbuf_addc(b, '"');
+	}
+	strbuf_add(b, ":\n");
+	for (size_t i = 0; i < task->n_frames; i++)
+		text_frame(d, &task->frames[i]);
+}
+
+static void json_task(struct dump *d, const struct runtime_task *task)
+{
+	struct strbuf *b = &d->text;
+	strbuf_addf(b, "%s\n  {\"running\": %s", d->n_tasks ? "," : "],\n \"tasks\": [",
+	            task->running ? "true" : "false");
+	json_string(b, "name", task->name);
+	if (task->tid)
+		strbuf_addf(b, ", \"tid\": %d", (int)task->tid);
+	for (size_t i = 0; i < task->n_awaited_by; i++) {
+		strbuf_add(b, i ? ", " : ", \"awaited_by\": [");
+		strbuf_add_json(b, task->awaited_by[i]);
+	}
+	strbuf_add(b, task->n_awaited_by ? "], \"frames\": [" : ", \"frames\": [");
+	for (size_t i = 0; i < task->n_frames; i++) {
+		json_frame(d, &task->frames[i], 0, i == 0);
+		strbuf_addc(b, '}');
+	}
+	strbuf_add(b, "]}");
+}
+
+static void visit_task(void *arg, const struct runtime_task *task)
+{
+	struct dump *d = arg;
+	if (d->opt->json)
+		json_task(d, task);
+	else
+		text_task(d, task);
+	d->n_tasks++;
+}
+
+static void add_tasks(struct dump *d)
+{
+	struct runtime *rt[MAX_RUNTIMES];
+	size_t n = decoding_runtimes(d->decoding, rt, MAX_RUNTIMES);
+	for (size_t i = 0; i < n; i++)
+		if (rt[i]->ops->tasks)
+			rt[i]->ops->tasks(rt[i], visit_task, d);
+}
+
 static void add_head(struct dump *d)
 {
 	struct strbuf *b = &d->text;
+	struct runtime *rt[MAX_RUNTIMES];
+	size_t n_rt = decoding_runtimes(d->decoding, rt, MAX_RUNTIMES);
 	if (!d->opt->json) {
 		strbuf_addf(b, "Process %d: ", (int)d->target->pid);
 		strbuf_add_terminal(b, d->target->command);
 		strbuf_addc(b, '\n');
+		for (size_t i = 0; i < n_rt; i++) {
+			strbuf_addf(b, "%s %s (", rt[i]->ops->title, rt[i]->version);
+			strbuf_add_terminal(b, rt[i]->image->path);
+			strbuf_add(b, ")\n");
+		}
 		return;
 	}
 	strbuf_addf(b, "{\"pid\": %d, \"command\": [", (int)d->target->pid);
@@ -219,13 +360,29 @@ static void add_head(struct dump *d)
 		strbuf_add(b, i ? ", " : "");
 		strbuf_add_json(b, d->target->argv[i]);
 	}
-	strbuf_add(b, "], \"runtimes\": [], \"threads\": [");
+	strbuf_add(b, "], \"runtimes\": [");
+	for (size_t i = 0; i < n_rt; i++) {
+		strbuf_addf(b, "%s{\"name\": \"%s\"", i ? ", " : "", rt[i]->ops->name);
+		json_string(b, "version", rt[i]->version);
+		strbuf_addc(b, '}');
+	}
+	strbuf_add(b, "], \"threads\": [");
 }
 
 static bool lookup_name(void *arg, struct image *img, uint64_t vaddr, const char **name_ret,
                         uint64_t *start_ret)
 {
 	return symbols_lookup_name(arg, img, vaddr, name_ret, start_ret);
+}
+
+static void wait_for_runtimes(struct decoding *p)
+{
+	uint64_t end = now_ns() + STARTING_NS;
+	decoding_refresh(p);
+	while (decoding_is_starting(p) && now_ns() < end) {
+		usleep(1000);
+		decoding_refresh(p);
+	}
 }
 
 static struct err *dump(struct dump *d)
@@ -239,14 +396,18 @@ static struct err *dump(struct dump *d)
 		return err;
 	symbols_add_process(d->symbols, (uint32_t)d->target->pid, d->target->root_fd,
 	                    d->target->ns_pid, d->target->uid);
-	d->decoder = decoder_create(d->strings, NATIVE_OWN, lookup_name, d->symbols);
+	static const enum native_frames natives[] = {[OPT_NATIVE_OWN] = NATIVE_OWN,
+	                                             [OPT_NATIVE_ALL] = NATIVE_ALL,
+	                                             [OPT_NATIVE_NONE] = NATIVE_NONE};
+	d->decoder = decoder_create(d->strings, natives[d->opt->native], lookup_name, d->symbols);
 	d->decoding = decoding_open(d->decoder, d->target);
-	decoding_refresh(d->decoding);
+	wait_for_runtimes(d->decoding);
 	struct once_config config = {.nonblocking = d->opt->nonblocking, .decoding = d->decoding};
 	add_head(d);
 	err = once_all_threads(d->target, d->symbols, &config, visit, d);
 	if (err)
 		return err;
+	add_tasks(d);
 	if (d->opt->json)
 		strbuf_add(&d->text, "\n]}\n");
 	if (d->n_threads == d->n_failed)
