@@ -8,7 +8,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BASE = {"err", "mem", "log", "intern", "vec", "hash", "bytes", "strbuf", "rmem", "frame", "snapshot", "stats"}
-TARGET = BASE | {"image", "target", "field", "runtime"}
+TARGET = BASE | {"image", "target", "field", "runtime", "core"}
 MAY = {
     "base": BASE,
     "target": TARGET,

@@ -3,6 +3,7 @@
 #ifndef CSAMPLE_ONCE_H
 #define CSAMPLE_ONCE_H
 
+#include <csample/core.h>
 #include <csample/engine.h>
 
 struct once_config {
@@ -19,5 +20,9 @@ typedef void once_visit(void *arg, pid_t tid, const struct snapshot *snap,
 
 struct err *once_all_threads(struct target *target, struct symbols *symbols,
                              const struct once_config *config, once_visit *visit, void *arg);
+
+/* The same of a core file: all at once, and nothing can fail. state is 0: not known. */
+struct err *once_core_threads(struct core *core, struct symbols *symbols,
+                              const struct once_config *config, once_visit *visit, void *arg);
 
 #endif

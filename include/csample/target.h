@@ -55,6 +55,10 @@ struct target {
 	struct rmem_live mem; /* what rm is for a process */
 	struct images *images;
 	struct strings *strings;
+	/* Of a core file or a recording, where proc_fd, root_fd and pid_fd are -1: its threads, the
+	 * main one first, and maps are what they are. NULL for a process. Owned. */
+	pid_t *tids;
+	size_t n_tids;
 };
 
 /* Opens pid for looking. Errors say which: no such process, zombie, kernel thread, csample itself,

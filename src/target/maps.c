@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* /proc/PID/maps as text, parsed without touching anything else: core files and tests use it too.
  */
+#include "maps.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -104,4 +106,22 @@ const struct mapping *maps_find(const struct maps *maps, uint64_t addr)
 			hi = mid;
 	}
 	return lo < maps->n && maps->items[lo].start <= addr ? &maps->items[lo] : NULL;
+}
+
+void maps_share_images(struct maps *maps)
+{
+	for (size_t i = 0; i < maps->n; i++) {
+		struct mapping *m = &maps->items[i];
+		if (m->executable || !m->inode)
+			continue;
+		/* A file's mappings lie together. */
+		for (size_t j = i > 8 ? i - 8 : 0; j < maps->n && j < i + 8; j++) {
+			const struct mapping *x = &maps->items[j];
+			if (x->executable && x->image && x->inode == m->inode &&
+			    x->name == m->name) {
+				m->image = x->image;
+				m->bias = x->bias;
+			}
+		}
+	}
 }

@@ -17,6 +17,7 @@
 #include <csample/target.h>
 #include <csample/vec.h>
 
+#include "maps.h"
 #include "proc.h"
 
 #define MAX_CMDLINE    ((size_t)256 * 1024)
@@ -56,6 +57,8 @@ static void read_command(struct target *t)
 
 struct err *target_reload(struct target *t)
 {
+	if (t->tids)
+		return NULL;
 	read_command(t);
 	return target_refresh_maps(t);
 }
@@ -109,6 +112,7 @@ void target_close(struct target *t)
 	free(t->argv);
 	free(t->command);
 	free(t->exe);
+	free(t->tids);
 	maps_deinit(&t->maps);
 	free(t);
 }
@@ -221,24 +225,13 @@ static void attach_images(struct target *t, struct maps *fresh)
 		else if (!image_bias(m->image, m->start, m->offset, true, &m->bias))
 			m->image = NULL;
 	}
-	for (size_t i = 0; i < fresh->n; i++) {
-		struct mapping *m = &fresh->items[i];
-		if (m->executable || !m->inode)
-			continue;
-		/* A file's mappings lie together. */
-		for (size_t j = i > 8 ? i - 8 : 0; j < fresh->n && j < i + 8; j++) {
-			const struct mapping *x = &fresh->items[j];
-			if (x->executable && x->image && x->inode == m->inode &&
-			    x->name == m->name) {
-				m->image = x->image;
-				m->bias = x->bias;
-			}
-		}
-	}
+	maps_share_images(fresh);
 }
 
 struct err *target_refresh_maps(struct target *t)
 {
+	if (t->tids)
+		return NULL;
 	size_t len = 0;
 	_cleanup_free_ char *text = proc_read(t->proc_fd, "maps", MAX_MAPS_BYTES, &len);
 	if (!text)
@@ -264,6 +257,12 @@ static int compare_pids(const void *a, const void *b)
 
 struct err *target_threads(struct target *t, pid_t **ret, size_t *n_ret)
 {
+	if (t->tids) {
+		*ret = mem_realloc_array(NULL, t->n_tids, sizeof(**ret));
+		memcpy(*ret, t->tids, t->n_tids * sizeof(**ret));
+		*n_ret = t->n_tids;
+		return NULL;
+	}
 	int fd = openat(t->proc_fd, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
 	if (!dir) {
@@ -302,6 +301,8 @@ struct err *target_threads(struct target *t, pid_t **ret, size_t *n_ret)
 bool target_thread_name(struct target *t, pid_t tid, char *buf, size_t len)
 {
 	char path[64], text[64];
+	if (t->tids) /* NT_PRSTATUS has none */
+		return false;
 	snprintf(path, sizeof(path), "task/%d/comm", (int)tid);
 	_cleanup_close_ int fd = openat(t->proc_fd, path, O_RDONLY | O_CLOEXEC);
 	ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
@@ -318,6 +319,8 @@ uint64_t target_cpu_ns(struct target *t)
 	 * threads count; running ones are brought up to date at each tick. */
 	clockid_t clock;
 	struct timespec ts;
+	if (t->tids)
+		return 0;
 	if (clock_getcpuclockid(t->pid, &clock) || clock_gettime(clock, &ts))
 		return 0;
 	return (uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec;
@@ -325,5 +328,6 @@ uint64_t target_cpu_ns(struct target *t)
 
 bool target_alive(struct target *t)
 {
-	return proc_start_time(t->proc_fd) == t->start_time && proc_state(t->proc_fd) != 'Z';
+	return !t->tids && proc_start_time(t->proc_fd) == t->start_time &&
+	       proc_state(t->proc_fd) != 'Z';
 }
