@@ -40,6 +40,8 @@ struct err *core_open(const char *path, const char *exe, struct images *images,
 /* The same of an open file, which is taken over, even on failure; path is for messages. */
 struct err *core_open_fd(int fd, const char *path, const char *exe, struct images *images,
                          struct strings *strings, struct core **ret);
+/* "SIGSEGV" for the thread that received the signal which wrote the core, else NULL. */
+const char *core_signal_name(const struct core *c, pid_t tid);
 void core_close(struct core *c); /* NULL is allowed; images stay */
 
 #endif

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <csample/log.h>
+#include <csample/mem.h>
 #include <csample/once.h>
 #include <csample/strbuf.h>
 
@@ -22,6 +23,7 @@ struct dump {
 	struct symbols *symbols;
 	struct decoder *decoder;
 	struct decoding *decoding;
+	struct core *core; /* with --core; owns target then */
 	struct target *target;
 	struct strbuf text;
 	size_t n_threads, n_failed, n_tasks;
@@ -211,9 +213,10 @@ static void add_frames(struct dump *d, const struct snapshot *snap, const struct
 }
 
 /* What a thread waits in, as people know it; NULL: it does not wait in a system call. */
-static const char *wait_name(const struct snapshot *snap, char *buf, size_t len)
+static const char *wait_name(const struct dump *d, const struct snapshot *snap, char *buf,
+                             size_t len)
 {
-	if (snap->by != BY_ASLEEP || snap->syscall < 0)
+	if ((snap->by != BY_ASLEEP && !d->core) || snap->syscall < 0)
 		return NULL;
 	const char *name = syscall_name(snap->syscall);
 	if (name)
@@ -238,7 +241,8 @@ static void json_thread(struct dump *d, const struct snapshot *snap, const struc
 	struct runtime *rt = stack ? decoded->runtime : NULL;
 	if (why)
 		json_string(b, "error", why);
-	strbuf_addf(b, ", \"active\": %s", snap->state == 'R' ? "true" : "false");
+	if (!d->core)
+		strbuf_addf(b, ", \"active\": %s", snap->state == 'R' ? "true" : "false");
 	if (rt && rt->ops->has_lock && rt->ops->has_lock(rt))
 		strbuf_addf(b, ", \"gil\": %s", decoded->holds_lock ? "true" : "false");
 	strbuf_addf(b, ", \"rooted\": %s, \"frames\": [",
@@ -248,6 +252,27 @@ static void json_thread(struct dump *d, const struct snapshot *snap, const struc
 	strbuf_add(b, "]}");
 }
 
+/* Thread 12 (sleeping, read): "name"; facts that are NULL or empty are not known. */
+static void text_thread(struct strbuf *b, pid_t tid, const char *name, const char *const *facts,
+                        size_t n)
+{
+	const char *before = " (";
+	strbuf_addf(b, "\nThread %d", (int)tid);
+	for (size_t i = 0; i < n; i++) {
+		if (!facts[i] || !*facts[i])
+			continue;
+		strbuf_addf(b, "%s%s", before, facts[i]);
+		before = ", ";
+	}
+	strbuf_add(b, *before == ',' ? ")" : "");
+	if (*name) {
+		strbuf_add(b, ": \"");
+		strbuf_add_terminal(b, name);
+		strbuf_addc(b, '"');
+	}
+	strbuf_addc(b, '\n');
+}
+
 static void visit(void *arg, pid_t tid, const struct snapshot *snap, const struct stack *stack,
                   const struct decoded *decoded, const char *why)
 {
@@ -255,23 +280,27 @@ static void visit(void *arg, pid_t tid, const struct snapshot *snap, const struc
 	struct strbuf *b = &d->text;
 	char name[256] = "", number[32];
 	thread_name(d, tid, stack ? decoded : NULL, name, sizeof(name));
-	const char *wait = stack ? wait_name(snap, number, sizeof(number)) : NULL;
-	const char *state = state_word(snap->state);
+	const char *wait = stack ? wait_name(d, snap, number, sizeof(number)) : NULL;
+	const char *state = d->core ? NULL : state_word(snap->state);
+	const char *killed = d->core ? core_signal_name(d->core, tid) : NULL;
 	struct runtime *rt = stack ? decoded->runtime : NULL;
 	if (d->opt->json) {
 		strbuf_addf(b, "%s\n  {\"tid\": %d", d->n_threads ? "," : "", (int)tid);
 		json_string(b, "name", name);
 		json_string(b, "state", state);
 		json_string(b, "wait", wait);
+		json_string(b, "signal", killed);
 		json_thread(d, snap, stack, decoded, why);
 	} else {
-		strbuf_addf(b, "\nThread %d (", (int)tid);
-		if (rt)
-			strbuf_addf(b, "%s%s, ", snap->state == 'R' ? "active" : "idle",
-			            decoded->holds_lock ? "+gil" : "");
-		strbuf_addf(b, "%s%s%s): \"", state, wait ? ", " : "", wait ? wait : "");
-		strbuf_add_terminal(b, name);
-		strbuf_add(b, "\"\n");
+		char active[16] = "";
+		if (rt && !d->core)
+			snprintf(active, sizeof(active), "%s%s",
+			         snap->state == 'R' ? "active" : "idle",
+			         decoded->holds_lock ? "+gil" : "");
+		else if (rt && decoded->holds_lock)
+			snprintf(active, sizeof(active), "gil");
+		const char *facts[] = {active, state, wait, killed};
+		text_thread(b, tid, name, facts, ARRAY_SIZE(facts));
 		if (stack)
 			add_frames(d, snap, stack, rt);
 		else
@@ -344,8 +373,10 @@ static void add_head(struct dump *d)
 	struct strbuf *b = &d->text;
 	struct runtime *rt[MAX_RUNTIMES];
 	size_t n_rt = decoding_runtimes(d->decoding, rt, MAX_RUNTIMES);
+	const char *killed = d->core ? core_signal_name(d->core, d->core->signal_tid) : NULL;
 	if (!d->opt->json) {
-		strbuf_addf(b, "Process %d: ", (int)d->target->pid);
+		strbuf_addf(b, "%s %d%s%s: ", d->core ? "Core of process" : "Process",
+		            (int)d->target->pid, killed ? ", ended by " : "", killed ? killed : "");
 		strbuf_add_terminal(b, d->target->command);
 		strbuf_addc(b, '\n');
 		for (size_t i = 0; i < n_rt; i++) {
@@ -355,7 +386,10 @@ static void add_head(struct dump *d)
 		}
 		return;
 	}
-	strbuf_addf(b, "{\"pid\": %d, \"command\": [", (int)d->target->pid);
+	strbuf_addf(b, "{\"pid\": %d", (int)d->target->pid);
+	json_string(b, "core", d->opt->core);
+	json_string(b, "signal", killed);
+	strbuf_add(b, ", \"command\": [");
 	for (size_t i = 0; i < d->target->argc; i++) {
 		strbuf_add(b, i ? ", " : "");
 		strbuf_add_json(b, d->target->argv[i]);
@@ -385,17 +419,31 @@ static void wait_for_runtimes(struct decoding *p)
 	}
 }
 
+static struct err *open_target(struct dump *d)
+{
+	struct err *err;
+	if (d->opt->core) {
+		err = core_open(d->opt->core, d->opt->exe, d->images, d->strings, &d->core);
+		if (!err)
+			d->target = d->core->target;
+		return err;
+	}
+	err = target_open(d->opt->pid, d->images, d->strings, &d->target);
+	if (!err)
+		symbols_add_process(d->symbols, (uint32_t)d->target->pid, d->target->root_fd,
+		                    d->target->ns_pid, d->target->uid);
+	return err;
+}
+
 static struct err *dump(struct dump *d)
 {
 	struct symbols_config symbols_config = {0};
 	d->strings = strings_create();
 	d->images = images_create(d->strings);
 	d->symbols = symbols_create(d->images, d->strings, &symbols_config);
-	struct err *err = target_open(d->opt->pid, d->images, d->strings, &d->target);
+	struct err *err = open_target(d);
 	if (err)
 		return err;
-	symbols_add_process(d->symbols, (uint32_t)d->target->pid, d->target->root_fd,
-	                    d->target->ns_pid, d->target->uid);
 	static const enum native_frames natives[] = {[OPT_NATIVE_OWN] = NATIVE_OWN,
 	                                             [OPT_NATIVE_ALL] = NATIVE_ALL,
 	                                             [OPT_NATIVE_NONE] = NATIVE_NONE};
@@ -404,7 +452,8 @@ static struct err *dump(struct dump *d)
 	wait_for_runtimes(d->decoding);
 	struct once_config config = {.nonblocking = d->opt->nonblocking, .decoding = d->decoding};
 	add_head(d);
-	err = once_all_threads(d->target, d->symbols, &config, visit, d);
+	err = d->core ? once_core_threads(d->core, d->symbols, &config, visit, d)
+	              : once_all_threads(d->target, d->symbols, &config, visit, d);
 	if (err)
 		return err;
 	add_tasks(d);
@@ -425,7 +474,10 @@ struct err *cmd_dump(const struct options *opt, int *status)
 	struct err *err = dump(&d);
 	strbuf_free(&d.text);
 	decoding_close(d.decoding);
-	target_close(d.target);
+	if (d.core)
+		core_close(d.core);
+	else
+		target_close(d.target);
 	decoder_destroy(d.decoder);
 	symbols_destroy(d.symbols);
 	images_destroy(d.images);

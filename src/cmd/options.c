@@ -75,6 +75,10 @@ static const char what[] = "What to look at", how[] = "How", output[] = "Output"
 const struct option_row option_rows[] = {
 	{ 'p', "pid", "PID", CMD_RECORD | CMD_DUMP | CMD_DOCTOR, set_pid, AT(pid), what,
 	  "the process", NULL, NULL },
+	{ 0, "core", "FILE", CMD_DUMP, set_string, AT(core), what,
+	  "a core file instead of a process", NULL, NULL },
+	{ 0, "exe", "PATH", CMD_DUMP, set_string, AT(exe), what,
+	  "with --core: the program it is of, if that is not where it was", NULL, NULL },
 	{ 'e', "event", "cpu|cycles|wall", CMD_RECORD, set_event, AT(event), what,
 	  "what is counted: time on a CPU (default), hardware cycles, or wall time of all threads",
 	  NULL, NULL },
@@ -134,9 +138,10 @@ const struct command commands[] = {
 	  "  csample record -o - -f collapsed -- make    a command, collapsed stacks on stdout\n",
 	  cmd_record },
 	{ CMD_DUMP, "dump", "print the stack of every thread, now",
-	  "-p PID [OPTIONS]",
+	  "-p PID | --core FILE [OPTIONS]",
 	  "Prints each thread of a process once: its state, what it waits in, and its stack.",
 	  "  csample dump -p 1234\n"
+	  "  csample dump --core core.1234               the same of a core file\n"
 	  "  csample dump -p 1234 --json | jq '.threads[].frames[0].function'\n",
 	  cmd_dump },
 	{ CMD_DOCTOR, "doctor", "what works here, what does not, and how to fix it",
@@ -388,8 +393,12 @@ static struct err *check(const struct command *command, struct options *opt)
 	bool child = opt->child_argv;
 	if (command->bit == CMD_RECORD && !opt->pid && !child)
 		return err_new(ERR_USAGE, "what to profile? -p PID, or -- and a command");
-	if (command->bit == CMD_DUMP && !opt->pid)
-		return err_new(ERR_USAGE, "which process? -p PID");
+	if (command->bit == CMD_DUMP && !opt->pid && !opt->core)
+		return err_new(ERR_USAGE, "which process? -p PID, or --core FILE");
+	if (opt->core && opt->pid)
+		return err_new(ERR_USAGE, "-p %d and --core: only one of them", opt->pid);
+	if (opt->exe && !opt->core)
+		return err_new(ERR_USAGE, "--exe goes with --core");
 	if (opt->pid && child)
 		return err_new(ERR_USAGE, "-p %d and a command after --: only one of them",
 		               opt->pid);

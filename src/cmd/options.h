@@ -41,6 +41,8 @@ struct options {
 	const char *stats_json;
 	const char *debug;     /* --debug SUBSYSTEMS */
 	const char *snapshots; /* --snapshots FILE: each snapshot, for tests */
+	const char *core;      /* --core FILE; NULL: not given */
+	const char *exe;       /* --exe PATH; NULL: not given */
 	const char *topic;     /* help: the command to explain; NULL: all */
 	char **child_argv;     /* after --, NULL-terminated; NULL: none */
 };

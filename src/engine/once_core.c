@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include <csample/capture.h>
+#include <csample/mem.h>
 #include <csample/once.h>
 #include <csample/unwinder.h>
 

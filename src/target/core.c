@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <gelf.h>
 #include <libelf.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/procfs.h>
@@ -354,6 +355,25 @@ struct err *core_open(const char *path, const char *exe, struct images *images,
 	if (fd < 0)
 		return err_errno(errno, "open %s", path);
 	return core_open_fd(fd, path, exe, images, strings, ret);
+}
+
+/* signal(7): those whose action is to write a core. A debugger that makes one of a living process
+ * gives whatever it stopped it with. */
+const char *core_signal_name(const struct core *c, pid_t tid)
+{
+	static const struct {
+		int number;
+		const char *name;
+	} names[] = {
+	        {SIGQUIT, "SIGQUIT"}, {SIGILL, "SIGILL"},   {SIGTRAP, "SIGTRAP"},
+	        {SIGABRT, "SIGABRT"}, {SIGBUS, "SIGBUS"},   {SIGFPE, "SIGFPE"},
+	        {SIGSEGV, "SIGSEGV"}, {SIGXCPU, "SIGXCPU"}, {SIGXFSZ, "SIGXFSZ"},
+	        {SIGSYS, "SIGSYS"},
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (c->signal_tid == tid && names[i].number == c->signal)
+			return names[i].name;
+	return NULL;
 }
 
 void core_close(struct core *c)

@@ -301,8 +301,10 @@ struct err *target_threads(struct target *t, pid_t **ret, size_t *n_ret)
 bool target_thread_name(struct target *t, pid_t tid, char *buf, size_t len)
 {
 	char path[64], text[64];
-	if (t->tids) /* NT_PRSTATUS has none */
-		return false;
+	if (t->tids) { /* NT_PRSTATUS has none */
+		snprintf(buf, len, "%s", tid == t->pid ? t->comm : "");
+		return tid == t->pid;
+	}
 	snprintf(path, sizeof(path), "task/%d/comm", (int)tid);
 	_cleanup_close_ int fd = openat(t->proc_fd, path, O_RDONLY | O_CLOEXEC);
 	ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
