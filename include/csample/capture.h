@@ -27,9 +27,19 @@
 #define STACK_RED_ZONE   128 /* below the stack pointer; x86-64 psABI 3.2.2 */
 #define SCHEDSTAT_TEXT   64
 
-/* A thread of the target, with its files kept open so that nothing is opened in the pause. */
+/* A process, as far as copying from its threads needs it. Whoever makes it keeps it as it is while
+ * samplers can see it. */
+struct space {
+	pid_t pid;
+	int mem_fd; /* of /proc/PID/mem, where process_vm_readv is refused; -1: use that */
+	struct gatherer gather;
+};
+
+/* A thread of a target, with its files kept open so that nothing is opened in the pause. */
 struct thread {
 	pid_t tid;
+	const struct space *space; /* its process */
+	size_t index;              /* among threads_at() */
 	int schedstat_fd, stat_fd, syscall_fd;
 	_Atomic bool busy;           /* held by the sampler that captures it; never waited for */
 	_Atomic bool learned;        /* copy_bytes comes from its own stacks */
@@ -49,8 +59,8 @@ struct thread {
 	char asleep_text[SCHEDSTAT_TEXT]; /* schedstat when last captured asleep; "": not */
 };
 
-/* All threads, found by tid without a lock. The worker alone adds and removes; samplers read
- * between threads_enter() and threads_leave(). */
+/* All threads and their processes, found by their numbers without a lock. The worker alone adds and
+ * removes; samplers read between threads_enter() and threads_leave(). */
 struct threads;
 #define MAX_READERS 1025
 struct threads *threads_create(void);
@@ -58,8 +68,8 @@ void threads_destroy(struct threads *t);
 /* Opens the files of a thread. born: created while we watch, so that all its CPU time is ours to
  * credit; otherwise what it has used so far is not. Returns NULL when the thread has ended, or
  * *full is set because descriptors ran out. Worker only. */
-struct thread *threads_add(struct threads *t, int proc_fd, pid_t tid, bool is_main, bool born,
-                           bool *full);
+struct thread *threads_add(struct threads *t, const struct space *space, int proc_fd, pid_t tid,
+                           bool born, bool *full);
 void threads_remove(struct threads *t, pid_t tid); /* worker only */
 void threads_collect(struct threads *t);           /* frees what no sampler can still see */
 struct thread *threads_find(struct threads *t, pid_t tid);
@@ -78,6 +88,13 @@ static inline void thread_release(struct thread *th)
 {
 	atomic_store_explicit(&th->busy, false, memory_order_release);
 }
+/* A process, before its threads; and out of sight again, after them. Worker only. */
+void threads_add_space(struct threads *t, const struct space *space);
+void threads_remove_space(struct threads *t, pid_t pid);
+const struct space *threads_find_space(struct threads *t, pid_t pid); /* NULL: not one of ours */
+/* release(arg) is called by a later threads_collect(), once no sampler can still see what was
+ * removed before, or by threads_destroy(). Worker only. */
+void threads_retire(struct threads *t, void (*release)(void *arg), void *arg);
 /* Looks again whether it is a real-time thread. Worker only. */
 void thread_check_policy(struct thread *th);
 /* CPU time the thread has used, ns, from its schedstat; false when it has ended. */
@@ -85,16 +102,24 @@ bool thread_cpu_ns(struct thread *th, uint64_t *ret);
 
 /* What all ways need. One per capturing thread of ours, set up before it starts. */
 struct capture {
+	/* As struct space has them; of the process that is captured now. */
 	pid_t pid;
-	bool own_child; /* pid was started by us, and its exit status is waited for elsewhere */
-	int mem_fd;     /* of /proc/PID/mem, where process_vm_readv is refused; -1: use that */
+	int mem_fd;
 	struct gatherer gather;
+	pid_t own_child;    /* started by us: its exit status is waited for elsewhere; 0: none */
 	timer_t stop_timer; /* interrupts a waitpid that takes too long */
 	bool has_stop_timer;
 	pid_t pending[16]; /* threads that did not stop in time, still seized by us */
 	unsigned n_pending;
 };
-void capture_init(struct capture *c, pid_t pid, int mem_fd);
+void capture_init(struct capture *c);
+/* What is captured from now on is of this process. */
+static inline void capture_aim(struct capture *c, const struct space *space)
+{
+	c->pid = space->pid;
+	c->mem_fd = space->mem_fd;
+	c->gather = space->gather;
+}
 /* Does nothing but interrupt the system call a sampler sleeps in. Has a handler after
  * capture_prepare_stop(). */
 #define CAPTURE_SIGNAL (SIGRTMIN + 1)

@@ -36,6 +36,10 @@ struct sink {
 	void (*on_thread_end)(void *arg, pid_t tid, bool left, uint64_t left_ns);
 	/* Its name may have changed. Optional. */
 	void (*on_thread_name)(void *arg, pid_t tid);
+	/* A process is sampled from now on, or runs another program than before. Optional. */
+	void (*on_process)(void *arg, struct target *target);
+	/* Nothing more will come of it; the target may be closed after this. Optional. */
+	void (*on_process_end)(void *arg, struct target *target);
 	FILE *snapshots; /* each snapshot is also written here (csample/recorded.h); NULL: not */
 };
 
@@ -48,14 +52,16 @@ struct engine_config {
 	uint64_t launched_ns; /* when the user asked, CLOCK_MONOTONIC */
 	bool until_exec;      /* the target is a child of ours that has yet to exec: nothing before
 	                         counts */
+	bool children;        /* processes that targets have created and create are sampled too */
 	struct decoder *decoder;   /* NULL, and decoding NULL: native frames only */
-	struct decoding *decoding; /* of the target, if it is open already; the caller's */
+	struct decoding *decoding; /* of the one target, if it is open already; the caller's */
 };
 
 struct engine;
-/* Finds out what is permitted and opens it; nothing is sampled yet. The config, sink and symbols
- * are the caller's and outlive the engine. Errors: what was asked for is not to be had, and why. */
-struct err *engine_create(struct target *target, struct symbols *symbols,
+/* Finds out what is permitted and opens it; nothing is sampled yet. The targets (one or more),
+ * config, sink and symbols are the caller's and outlive the engine. Errors: what was asked for is
+ * not to be had, and why. */
+struct err *engine_create(struct target *const *targets, size_t n_targets, struct symbols *symbols,
                           const struct engine_config *config, const struct sink *sink,
                           struct engine **ret);
 void engine_destroy(struct engine *e);
@@ -63,8 +69,11 @@ void engine_destroy(struct engine *e);
  * refused (...): ...". */
 const char *engine_note(const struct engine *e);
 struct err *engine_start(struct engine *e);
+/* Samples one more process, also while sampling is under way. The target becomes the engine's. What
+ * it has used so far does not count. ERR_GONE, or there are too many: it is closed then. */
+struct err *engine_add_process(struct engine *e, struct target *target);
 /* Works off what has arrived, and waits for more at most timeout_ms; a signal ends the wait. False
- * once the target has ended. */
+ * once all processes have ended. */
 bool engine_poll(struct engine *e, int timeout_ms);
 /* Ends sampling and works off the rest. */
 void engine_stop(struct engine *e);

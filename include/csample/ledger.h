@@ -12,7 +12,8 @@
 #include <csample/stats.h>
 
 struct ledger_config {
-	bool threads; /* the thread as root frame of its stacks */
+	bool threads;   /* the thread as root frame of its stacks */
+	bool processes; /* the process as root frame of all */
 	bool wall;
 	bool lock_only; /* only stacks whose thread holds its runtime's lock; their total is less
 	                   than what the kernel charged */
@@ -20,14 +21,15 @@ struct ledger_config {
 };
 
 struct ledger;
-struct ledger *ledger_create(struct profile *profile, struct target *target,
-                             const struct ledger_config *config);
+/* Learns of processes from the engine, through the sink. */
+struct ledger *ledger_create(struct profile *profile, const struct ledger_config *config);
 void ledger_destroy(struct ledger *l);
 struct sink ledger_sink(struct ledger *l);
 /* After engine_stop(): gives what no snapshot carried a home, and completes stats with the
  * profile's totals. */
 void ledger_settle(struct ledger *l, struct stats *stats);
-/* Names all locations that have no name yet. */
-void ledger_name(struct ledger *l, struct symbols *symbols, struct decoder *decoder);
+/* Names all locations that have no name yet. images: of the run. */
+void ledger_name(struct ledger *l, struct images *images, struct symbols *symbols,
+                 struct decoder *decoder);
 
 #endif

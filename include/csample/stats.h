@@ -63,6 +63,7 @@ struct stats {
 	uint64_t not_sampled_ns;  /* of that, on no stack */
 	uint64_t first_sample_ns; /* from launch to the first snapshot; 0: none */
 	uint64_t self_cpu_ns, self_rss_bytes;
+	uint64_t processes;              /* sampled in all */
 	double rate_asked, rate_reached; /* ticks a second of CPU time, or of wall time */
 };
 uint64_t stats_lost(const struct stats *s); /* all reasons */

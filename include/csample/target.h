@@ -65,6 +65,9 @@ struct target {
  * 32-bit, or which privilege is missing (ptrace access is checked by reading). */
 struct err *target_open(pid_t pid, struct images *images, struct strings *strings,
                         struct target **ret);
+/* A process that parent has forked and that has not execed since, as far as is known: what it has
+ * mapped and runs is the parent's, whose maps it gets a copy of. ERR_GONE, ERR_PERM or ERR_SYS. */
+struct err *target_open_fork(const struct target *parent, pid_t pid, struct target **ret);
 void target_close(struct target *t);
 /* After an exec of the target: comm, argv, exe and maps anew. */
 struct err *target_reload(struct target *t);
@@ -78,5 +81,7 @@ bool target_thread_name(struct target *t, pid_t tid, char *buf, size_t len);
 /* CPU time the kernel charged the whole process, ended threads included, ns; 0 when it is gone. */
 uint64_t target_cpu_ns(struct target *t);
 bool target_alive(struct target *t);
+/* It is not reaped yet: alive or a zombie. */
+bool target_exists(struct target *t);
 
 #endif

@@ -21,7 +21,8 @@ struct tick {
 };
 
 struct perf_config {
-	pid_t pid;
+	pid_t pid;          /* a process to try permissions on */
+	bool children;      /* PERF_PER_THREAD: processes that the threads create, too */
 	bool cycles;        /* hardware cycles instead of the software clock */
 	uint64_t period_ns; /* of CPU time */
 	bool kernel_chain;  /* kernel call chains in the records */
@@ -33,7 +34,7 @@ struct perf_ring;
 /* What is open to us, tried in the order of facts/perf-trigger.md. */
 enum perf_scope {
 	PERF_CPU_WIDE,  /* all that runs on the CPU; samples of others are skipped */
-	PERF_PER_THREAD /* the target's threads and what they create */
+	PERF_PER_THREAD /* the targets' threads and what they create */
 };
 struct perf_access {
 	enum perf_scope scope;
@@ -46,7 +47,7 @@ struct err *perf_probe(const struct perf_config *config, struct perf_access *ret
 struct err *perf_ring_open(const struct perf_config *config, const struct perf_access *access,
                            int cpu, struct perf_ring **ret);
 void perf_ring_close(struct perf_ring *r);
-/* ERR_GONE when the thread has ended. */
+/* Its event runs if the ring is enabled. ERR_GONE when the thread has ended. */
 struct err *perf_ring_add_thread(struct perf_ring *r, pid_t tid);
 struct err *perf_ring_enable(struct perf_ring *r);
 void perf_ring_disable(struct perf_ring *r);
@@ -56,18 +57,20 @@ int perf_ring_fd(const struct perf_ring *r); /* to poll */
 uint64_t perf_ring_clock_ns(const struct perf_ring *r);
 
 struct perf_drained {
-	unsigned ticks; /* samples of the target */
+	unsigned ticks; /* samples of the targets */
 	unsigned lost;  /* records the kernel dropped */
-	bool foreign;   /* something of another process came after the last tick */
 };
-/* Takes all records out of the ring. The last sample of the target goes to *tick; those before it
- * are only counted. */
-void perf_ring_drain(struct perf_ring *r, struct tick *tick, struct perf_drained *ret);
+/* Is this process a target? Called for each sample; must not allocate, lock or wait. */
+typedef bool perf_filter(void *arg, pid_t pid);
+/* Takes all records out of the ring. The last sample of a target goes to *tick; those before it are
+ * only counted. */
+void perf_ring_drain(struct perf_ring *r, perf_filter *filter, void *arg, struct tick *tick,
+                     struct perf_drained *ret);
 /* Sets the time to the next tick, from now. Only for CPU-wide events (facts/perf-trigger.md, 4). */
 void perf_ring_set_period(struct perf_ring *r, uint64_t period_ns);
 
-/* What the kernel tells of the target besides samples: rings of their own, read by the worker, so
- * that samplers see samples alone. CPU-wide only. */
+/* What the kernel tells of all processes besides samples: rings of their own, read by the worker,
+ * so that samplers see samples alone. CPU-wide only. */
 enum sideband_kind {
 	SIDEBAND_FORK,
 	SIDEBAND_EXIT,
@@ -78,8 +81,8 @@ enum sideband_kind {
 };
 struct sideband_event {
 	enum sideband_kind kind;
-	pid_t pid, tid; /* FORK: of the new thread or process */
-	pid_t parent_pid;
+	pid_t pid, tid;   /* FORK: of the new thread or process */
+	pid_t parent_pid; /* FORK: of the process that called; the same for a new thread */
 	uint64_t time_ns;
 };
 struct sideband;
@@ -87,8 +90,9 @@ struct err *sideband_open(const int *cpus, size_t n_cpus, struct sideband **ret)
 void sideband_close(struct sideband *s);
 /* Descriptors to poll, one per CPU. */
 const int *sideband_fds(const struct sideband *s, size_t *n_ret);
-/* Calls on_event for each record of pid (and each SIDEBAND_LOST), in order per CPU. */
-void sideband_drain(struct sideband *s, pid_t pid,
+/* Calls on_event for each record, in the order of their times; what another CPU writes meanwhile
+ * comes with the next call, though it may be older. */
+void sideband_drain(struct sideband *s,
                     void (*on_event)(void *arg, const struct sideband_event *event), void *arg);
 
 /* Deadlines at a fixed mean interval with jitter around it. */

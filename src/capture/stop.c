@@ -23,9 +23,9 @@ static void interrupt_waitpid(int sig)
 	(void)sig; /* its arrival is all: waitpid returns EINTR */
 }
 
-void capture_init(struct capture *c, pid_t pid, int mem_fd)
+void capture_init(struct capture *c)
 {
-	*c = (struct capture){.pid = pid, .mem_fd = mem_fd};
+	*c = (struct capture){.mem_fd = -1};
 }
 
 struct err *capture_prepare_stop(struct capture *c)
@@ -79,7 +79,7 @@ static bool wait_for_stop(struct capture *c, pid_t tid, int *status, bool *gone)
 	bool ended = info.si_code == CLD_EXITED || info.si_code == CLD_KILLED ||
 	             info.si_code == CLD_DUMPED;
 	/* The exit status of a command of ours is for whoever started it. */
-	if (got == 0 && !(ended && c->own_child && tid == c->pid)) {
+	if (got == 0 && !(ended && tid == c->own_child)) {
 		got = waitpid(tid, status, __WALL | WNOHANG);
 		errnum = errno;
 	} else if (got == 0) {
@@ -97,7 +97,7 @@ void capture_release_pending(struct capture *c)
 		int status;
 		siginfo_t info = {0};
 		/* Of a command of ours only stops: its exit status is waited for elsewhere. */
-		bool keep = c->own_child && c->pending[i] == c->pid;
+		bool keep = c->pending[i] == c->own_child;
 		if (keep &&
 		    !waitid(P_PID, (id_t)c->pending[i], &info,
 		            WEXITED | WSTOPPED | __WALL | WNOWAIT | WNOHANG) &&

@@ -7,28 +7,21 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <csample/hash.h>
 #include <csample/mem.h>
 #include <csample/vec.h>
 
 #include "copy.h"
-
-/* Open addressing from tid to thread. Replaced as a whole when it is full. */
-struct table {
-	size_t cap;  /* a power of two */
-	size_t used; /* slots that are or were taken */
-	_Atomic(struct thread *) slots[];
-};
+#include "idtable.h"
 
 /* What was taken out of sight, and may still be in a sampler's hands. */
 struct garbage {
-	void *memory;
-	struct thread *thread; /* whose files to close, or NULL */
-	uint64_t *seen;        /* the readers' counts when it was taken out */
+	void (*release)(void *arg);
+	void *arg;
+	uint64_t *seen; /* the readers' counts when it was taken out */
 };
 
 struct threads {
-	_Atomic(struct table *) table;
+	struct id_table by_tid, spaces;
 	VEC(struct thread *) all;
 	VEC(struct garbage) garbage;
 	/* One count per reader, odd while it looks: a reader that has moved on, or is not looking,
@@ -36,29 +29,11 @@ struct threads {
 	_Atomic uint64_t readers[MAX_READERS];
 };
 
-static struct thread removed; /* marks a slot as once taken */
-
-static struct table *table_create(size_t cap)
-{
-	struct table *t = mem_zalloc(sizeof(*t) + cap * sizeof(t->slots[0]));
-	t->cap = cap;
-	return t;
-}
-
-static void table_insert(struct table *t, struct thread *th)
-{
-	size_t at = hash_u64((uint64_t)th->tid) & (t->cap - 1);
-	struct thread *old;
-	while ((old = atomic_load_explicit(&t->slots[at], memory_order_relaxed)) && old != &removed)
-		at = (at + 1) & (t->cap - 1);
-	t->used += !old;
-	atomic_store_explicit(&t->slots[at], th, memory_order_release);
-}
-
 struct threads *threads_create(void)
 {
 	struct threads *t = mem_zalloc(sizeof(*t));
-	atomic_store(&t->table, table_create(1024));
+	id_table_init(&t->by_tid);
+	id_table_init(&t->spaces);
 	return t;
 }
 
@@ -70,12 +45,18 @@ static void close_thread(struct thread *th)
 		close(th->syscall_fd);
 }
 
-static void throw_away(struct threads *t, void *memory, struct thread *th)
+static void free_thread(void *arg)
+{
+	close_thread(arg);
+	free(arg);
+}
+
+void threads_retire(struct threads *t, void (*release)(void *arg), void *arg)
 {
 	uint64_t *seen = mem_alloc(sizeof(t->readers));
 	for (size_t i = 0; i < MAX_READERS; i++)
 		seen[i] = atomic_load(&t->readers[i]);
-	*vec_add(&t->garbage) = (struct garbage){memory, th, seen};
+	*vec_add(&t->garbage) = (struct garbage){release, arg, seen};
 }
 
 static bool in_use(const struct threads *t, const struct garbage *g)
@@ -88,9 +69,7 @@ static bool in_use(const struct threads *t, const struct garbage *g)
 
 static void garbage_free(struct garbage *g)
 {
-	if (g->thread)
-		close_thread(g->thread);
-	free(g->memory);
+	g->release(g->arg);
 	free(g->seen);
 }
 
@@ -112,13 +91,12 @@ void threads_destroy(struct threads *t)
 		return;
 	for (size_t i = 0; i < t->garbage.n; i++)
 		garbage_free(&t->garbage.items[i]);
-	for (size_t i = 0; i < t->all.n; i++) {
-		close_thread(t->all.items[i]);
-		free(t->all.items[i]);
-	}
+	for (size_t i = 0; i < t->all.n; i++)
+		free_thread(t->all.items[i]);
 	vec_free(&t->garbage);
 	vec_free(&t->all);
-	free(atomic_load(&t->table));
+	id_table_deinit(&t->by_tid);
+	id_table_deinit(&t->spaces);
 	free(t);
 }
 
@@ -129,28 +107,40 @@ static int open_file(int proc_fd, pid_t tid, const char *name)
 	return openat(proc_fd, path, O_RDONLY | O_CLOEXEC);
 }
 
-static void make_room(struct threads *t)
+/* Readers find these by their first member. */
+_Static_assert(offsetof(struct thread, tid) == offsetof(struct id_object, id), "tid comes first");
+_Static_assert(offsetof(struct space, pid) == offsetof(struct id_object, id), "pid comes first");
+
+static void add_to(struct threads *t, struct id_table *table, const void *object)
 {
-	struct table *old = atomic_load(&t->table);
-	if (old->used * 2 < old->cap)
-		return;
-	size_t cap = 1024;
-	while (cap < (t->all.n + 1) * 4)
-		cap *= 2;
-	struct table *fresh = table_create(cap);
-	for (size_t i = 0; i < t->all.n; i++)
-		table_insert(fresh, t->all.items[i]);
-	atomic_store(&t->table, fresh);
-	throw_away(t, old, NULL);
+	void *old = id_table_add(table, (struct id_object *)(uintptr_t)object);
+	if (old)
+		threads_retire(t, free, old);
+}
+
+void threads_add_space(struct threads *t, const struct space *space)
+{
+	add_to(t, &t->spaces, space);
+}
+
+void threads_remove_space(struct threads *t, pid_t pid)
+{
+	id_table_remove(&t->spaces, pid);
+}
+
+const struct space *threads_find_space(struct threads *t, pid_t pid)
+{
+	return (const struct space *)id_table_find(&t->spaces, pid);
 }
 
 #define STAT_STARTSTACK 28 /* reads 0 without ptrace access */
 
-struct thread *threads_add(struct threads *t, int proc_fd, pid_t tid, bool is_main, bool born,
-                           bool *full)
+struct thread *threads_add(struct threads *t, const struct space *space, int proc_fd, pid_t tid,
+                           bool born, bool *full)
 {
 	struct thread *th = mem_zalloc(sizeof(*th));
 	th->tid = tid;
+	th->space = space;
 	th->copy_bytes = STACK_FIRST_COPY;
 	th->schedstat_fd = open_file(proc_fd, tid, "schedstat");
 	int errnum = errno;
@@ -169,46 +159,30 @@ struct thread *threads_add(struct threads *t, int proc_fd, pid_t tid, bool is_ma
 	th->observed_ns = now_ns();
 	/* Where the kernel put the main thread's stack; of others we learn it. */
 	char stat[1024];
-	if (is_main && read_kept(th->stat_fd, stat, sizeof(stat))) {
+	if (tid == space->pid && read_kept(th->stat_fd, stat, sizeof(stat))) {
 		uint64_t start = stat_number(stat, STAT_STARTSTACK);
 		atomic_store(&th->stack_root, start < UINT64_MAX ? start : 0);
 	}
-	make_room(t);
+	th->index = t->all.n;
 	*vec_add(&t->all) = th;
-	table_insert(atomic_load(&t->table), th);
+	add_to(t, &t->by_tid, th);
 	return th;
 }
 
 void threads_remove(struct threads *t, pid_t tid)
 {
-	struct table *table = atomic_load(&t->table);
-	size_t at = hash_u64((uint64_t)tid) & (table->cap - 1);
-	for (struct thread *th; (th = atomic_load(&table->slots[at]));
-	     at = (at + 1) & (table->cap - 1)) {
-		if (th == &removed || th->tid != tid)
-			continue;
-		atomic_store(&table->slots[at], &removed);
-		for (size_t i = 0; i < t->all.n; i++) {
-			if (t->all.items[i] == th) {
-				t->all.items[i] = t->all.items[--t->all.n];
-				break;
-			}
-		}
-		throw_away(t, th, th);
+	struct thread *th = (struct thread *)id_table_remove(&t->by_tid, tid);
+	if (!th)
 		return;
-	}
+	struct thread *last = t->all.items[--t->all.n];
+	t->all.items[th->index] = last;
+	last->index = th->index;
+	threads_retire(t, free_thread, th);
 }
 
 struct thread *threads_find(struct threads *t, pid_t tid)
 {
-	struct table *table = atomic_load_explicit(&t->table, memory_order_acquire);
-	size_t at = hash_u64((uint64_t)tid) & (table->cap - 1);
-	for (struct thread *th;
-	     (th = atomic_load_explicit(&table->slots[at], memory_order_acquire));
-	     at = (at + 1) & (table->cap - 1))
-		if (th != &removed && th->tid == tid)
-			return th;
-	return NULL;
+	return (struct thread *)id_table_find(&t->by_tid, tid);
 }
 
 size_t threads_count(const struct threads *t)
@@ -223,15 +197,7 @@ struct thread *threads_at(const struct threads *t, size_t i)
 
 struct thread *threads_next(struct threads *t, size_t *cursor)
 {
-	struct table *table = atomic_load_explicit(&t->table, memory_order_acquire);
-	while (*cursor < table->cap) {
-		struct thread *th =
-		        atomic_load_explicit(&table->slots[(*cursor)++], memory_order_acquire);
-		if (th && th != &removed)
-			return th;
-	}
-	*cursor = 0;
-	return NULL;
+	return (struct thread *)id_table_next(&t->by_tid, cursor);
 }
 
 void threads_enter(struct threads *t, unsigned reader)

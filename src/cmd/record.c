@@ -198,10 +198,10 @@ static struct err *open_engine(struct recording *r)
 	        .period_ns = (uint64_t)(1e9 / opt->rate_hz),
 	};
 	r->profile = profile_create(r->strings);
-	r->ledger = ledger_create(r->profile, r->target, &ledger);
+	r->ledger = ledger_create(r->profile, &ledger);
 	r->sink = ledger_sink(r->ledger);
 	r->sink.snapshots = snapshots;
-	return engine_create(r->target, r->symbols, &config, &r->sink, &r->engine);
+	return engine_create(&r->target, 1, r->symbols, &config, &r->sink, &r->engine);
 }
 
 static void show_progress(const struct recording *r, bool last)
@@ -266,7 +266,7 @@ static struct err *write_profile(struct recording *r)
 	        .annotate = r->opt->annotate,
 	        .inverted = r->opt->inverted,
 	};
-	ledger_name(r->ledger, r->symbols, r->decoder);
+	ledger_name(r->ledger, r->images, r->symbols, r->decoder);
 	struct err *err = r->format->write(r->profile, &emit, output_stream(r->output));
 	if (err) {
 		output_abort(r->output);

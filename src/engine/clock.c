@@ -67,6 +67,7 @@ static void look_at(struct sampler *s, struct thread *th)
 		sampler_lost(s, LOSS_BUSY, 1);
 		return;
 	}
+	capture_aim(&s->capture, th->space);
 	snap->pause_ns = snap->wall_ns = snap->prior_repeats = snap->prior_wall_ns = 0;
 	int result = look(s, th, snap, capacity);
 	if (result == CAPTURED && s->shared->wall)

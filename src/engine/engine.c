@@ -2,6 +2,8 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <csample/log.h>
@@ -13,31 +15,26 @@
 #define EXEC_TORN_NS         300000
 #define MAPS_MIN_INTERVAL_NS 10000000ULL
 
-/* Opening files took its time: what threads used meanwhile is not ours to count. The process's
- * clock and the threads' are read together; where a busy machine keeps us from the CPU in between,
- * again. */
-static void read_baselines(struct engine *e)
+/* As start times of processes are told. */
+static uint64_t ticks_since_boot(void)
 {
-	const uint64_t apart_ns = 5000000;
-	for (int i = 0; i < 5; i++) {
-		e->start_cpu_ns = target_cpu_ns(e->target);
-		for (size_t k = 0; k < threads_count(e->shared.threads); k++) {
-			struct thread *th = threads_at(e->shared.threads, k);
-			thread_cpu_ns(th, &th->credited_ns);
-			th->observed_ns = now_ns();
-		}
-		if (target_cpu_ns(e->target) - e->start_cpu_ns < apart_ns)
-			break;
-	}
+	struct timespec ts;
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	uint64_t per_second = (uint64_t)sysconf(_SC_CLK_TCK);
+	return (uint64_t)ts.tv_sec * per_second + (uint64_t)ts.tv_nsec * per_second / 1000000000ULL;
 }
 
 struct err *engine_start(struct engine *e)
 {
-	engine_rescan_threads(e, e->config.until_exec);
-	if (!e->config.until_exec)
-		read_baselines(e);
+	for (size_t i = 0; i < e->processes.n; i++)
+		process_rescan_threads(e, e->processes.items[i], e->config.until_exec);
+	if (e->orphans && !e->config.until_exec)
+		family_find(e);
+	for (size_t i = 0; i < e->processes.n && !e->config.until_exec; i++)
+		process_read_baseline(e, e->processes.items[i]);
 	getrusage(RUSAGE_SELF, &e->self_start);
 	e->start_ns = now_ns();
+	e->start_ticks = ticks_since_boot();
 	e->rescan_ns = e->start_ns;
 	/* The worker should get its turn on a busy machine; what it uses in all stays the same. */
 	setpriority(PRIO_PROCESS, 0, -5);
@@ -51,11 +48,14 @@ struct err *engine_start(struct engine *e)
 		if (err)
 			return err;
 	}
-	symbols_add_process(e->symbols, (uint32_t)e->target->pid, e->target->root_fd,
-	                    e->target->ns_pid, e->target->uid);
+	for (size_t i = 0; i < e->processes.n; i++) {
+		struct process *p = e->processes.items[i];
+		if (i < FEW)
+			process_note_anonymous(e, p);
+		if (p->decoding)
+			decoding_refresh(p->decoding);
+	}
 	engine_prepare_images(e);
-	if (e->decoding)
-		decoding_refresh(e->decoding);
 	return NULL;
 }
 
@@ -91,11 +91,11 @@ static void learn_copy_size(struct engine *e, const struct snapshot *snap)
 	atomic_store(&th->learned, true);
 }
 
-static bool is_torn_by_exec(const struct engine *e, const struct snapshot *snap)
+static bool is_torn_by_exec(const struct process *p, const struct snapshot *snap)
 {
-	uint64_t exec = e->exec_ns && snap->time_ns >= e->last_exec_ns + EXEC_TORN_NS
-	                        ? e->exec_ns
-	                        : e->last_exec_ns;
+	uint64_t exec = p->exec_ns && snap->time_ns >= p->last_exec_ns + EXEC_TORN_NS
+	                        ? p->exec_ns
+	                        : p->last_exec_ns;
 	uint64_t apart = snap->time_ns > exec ? snap->time_ns - exec : exec - snap->time_ns;
 	return exec && apart < EXEC_TORN_NS;
 }
@@ -112,16 +112,33 @@ static void count_decoded(struct stats *stats, const struct decoded *decoded)
 	of->unmerged += decoded->unmerged;
 }
 
-/* One snapshot, left to right. */
-static void take_sample(struct engine *e, const struct snapshot *snap)
+/* Whether a stack has frames that only the process's own notes can name. */
+static bool has_anonymous(const struct stack *stack)
 {
-	if (!e->execed || is_torn_by_exec(e, snap)) {
-		e->stats.lost[LOSS_EXEC] += e->execed;
+	for (size_t i = 0; i < stack->n; i++)
+		if (stack->frames[i].kind == RAW_ANON)
+			return true;
+	return false;
+}
+
+/* One snapshot, left to right. */
+static void take_sample(struct engine *e, struct process *p, const struct snapshot *snap)
+{
+	p->credited_ns += p->execed ? snap->cpu_ns : 0;
+	p->sampled = true;
+	if (!p->execed || is_torn_by_exec(p, snap)) {
+		e->stats.lost[LOSS_EXEC] += p->execed;
 		return;
 	}
-	bool known = maps_find(&e->target->maps, snap->regs.r[REG_PC]);
-	if ((e->maps_dirty || !known) && now_ns() - e->maps_read_ns > MAPS_MIN_INTERVAL_NS)
-		engine_refresh_maps(e);
+	bool known = maps_find(&p->target->maps, snap->regs.r[REG_PC]);
+	if ((p->maps_dirty || !known) && now_ns() - p->maps_read_ns > MAPS_MIN_INTERVAL_NS) {
+		process_refresh_maps(e, p);
+		engine_drain_sideband(e); /* have we read what comes after an exec? */
+	}
+	if (p->maps_ahead && snap->time_ns < p->exec_ns) {
+		e->stats.lost[LOSS_EXEC]++;
+		return;
+	}
 	if (e->sink.snapshots)
 		err_free(
 		        recorded_write(e->sink.snapshots, snap)); /* the caller checks the stream */
@@ -129,11 +146,13 @@ static void take_sample(struct engine *e, const struct snapshot *snap)
 	for (unsigned i = 0; i < snap->n_kernel; i++)
 		stack_push(&e->stack,
 		           (struct raw_frame){.kind = RAW_KERNEL, .addr = snap->kernel[i]}, 0);
-	unwind(e->unwinder, &e->target->maps, (uint32_t)e->target->pid, snap, &e->stack);
+	unwind(e->unwinder, &p->target->maps, (uint32_t)p->space.pid, snap, &e->stack);
 	learn_copy_size(e, snap);
 	struct decoded decoded = {0};
-	if (e->decoding)
-		decoded = decode(e->decoding, snap, &e->stack);
+	if (p->decoding)
+		decoded = decode(p->decoding, snap, &e->stack);
+	if (!p->has_anonymous && has_anonymous(&e->stack))
+		process_note_anonymous(e, p);
 	count_decoded(&e->stats, &decoded);
 	if (!e->stats.samples)
 		e->stats.first_sample_ns = snap->time_ns - e->config.launched_ns;
@@ -141,36 +160,65 @@ static void take_sample(struct engine *e, const struct snapshot *snap)
 	e->stats.captured[snap->by]++;
 	e->stats.ends[e->stack.end]++;
 	e->stats.reads += snap->reads;
-	if (!threads_find(e->shared.threads, snap->tid) && !e->stopped)
+	if (!p->ended && !threads_find(e->shared.threads, snap->tid) && !e->stopped)
 		*map64_put(&e->estimated, (uint64_t)snap->tid) += snap->cpu_ns;
 	if (snap->prior_repeats)
 		e->sink.on_repeat(e->sink.arg, snap->tid, snap->prior_repeats, snap->prior_wall_ns);
 	e->sink.on_stack(e->sink.arg, snap, &e->stack, &decoded);
 }
 
+/* The oldest snapshot that has arrived, and its queue; NULL: there is none. */
+static const struct snapshot *oldest_snapshot(struct engine *e, struct queue **queue_ret)
+{
+	const struct snapshot *first = NULL;
+	for (size_t i = 0; i < e->n_samplers; i++) {
+		const struct snapshot *snap =
+		        e->samplers[i] ? queue_peek(e->samplers[i]->queue) : NULL;
+		if (snap && (!first || snap->time_ns < first->time_ns)) {
+			first = snap;
+			*queue_ret = e->samplers[i]->queue;
+		}
+	}
+	return first;
+}
+
 /* All snapshots that have arrived, in the order of their times. */
 static void drain_queues(struct engine *e)
 {
-	for (;;) {
-		struct queue *oldest = NULL;
-		const struct snapshot *first = NULL;
-		for (size_t i = 0; i < e->n_samplers; i++) {
-			const struct snapshot *snap =
-			        e->samplers[i] ? queue_peek(e->samplers[i]->queue) : NULL;
-			if (snap && (!first || snap->time_ns < first->time_ns)) {
-				first = snap;
-				oldest = e->samplers[i]->queue;
-			}
-		}
-		if (!first)
-			break;
-		if (e->exec_ns && first->time_ns >= e->exec_ns)
-			engine_act_on_exec(e);
-		take_sample(e, first);
-		queue_pop(oldest);
+	struct queue *queue = NULL;
+	const struct snapshot *snap;
+	while ((snap = oldest_snapshot(e, &queue))) {
+		struct process *p = process_find(e, snap->pid);
+		if (!p && e->orphans)
+			p = family_meet(e, snap->pid);
+		if (p && p->exec_ns && snap->time_ns >= p->exec_ns)
+			process_act_on_exec(e, p);
+		if (p)
+			take_sample(e, p, snap);
+		else
+			e->stats.lost[LOSS_GONE]++;
+		queue_pop(queue);
 	}
-	if (e->exec_ns)
-		engine_act_on_exec(e);
+	for (size_t i = 0; e->n_execs && i < e->processes.n; i++)
+		if (e->processes.items[i]->exec_ns)
+			process_act_on_exec(e, e->processes.items[i]);
+}
+
+/* Those whose pidfd says so. */
+static void note_ended(struct engine *e)
+{
+	struct epoll_event events[64];
+	int n;
+	do {
+		n = epoll_wait(e->ended_fd, events, 64, 0);
+		for (int i = 0; i < n; i++)
+			process_end(e, events[i].data.ptr);
+	} while (n == 64);
+	for (size_t i = 0; i < e->processes.n && i < FEW; i++) {
+		struct process *p = e->processes.items[i];
+		if (p->target->pid_fd < 0 && !p->ended && !target_alive(p->target))
+			process_end(e, p);
+	}
 }
 
 bool engine_poll(struct engine *e, int timeout_ms)
@@ -180,7 +228,7 @@ bool engine_poll(struct engine *e, int timeout_ms)
 	struct pollfd fds[2 + 64];
 	size_t n = 0;
 	fds[n++] = (struct pollfd){.fd = e->shared.wake_fd, .events = POLLIN};
-	fds[n++] = (struct pollfd){.fd = e->target->pid_fd, .events = POLLIN};
+	fds[n++] = (struct pollfd){.fd = e->ended_fd, .events = POLLIN};
 	/* On large machines the rings are looked at now and then only. */
 	for (size_t i = 0; i < n_side && n_side <= 64; i++)
 		fds[n++] = (struct pollfd){.fd = side[i], .events = POLLIN};
@@ -188,20 +236,16 @@ bool engine_poll(struct engine *e, int timeout_ms)
 	uint64_t count;
 	if (fds[0].revents && read(e->shared.wake_fd, &count, sizeof(count)) < 0)
 		log_debug(LOG_CAPTURE, "wake-up: %s", strerror(errno));
-	if (fds[1].revents || (e->target->pid_fd < 0 && !target_alive(e->target)))
-		e->exited = true;
 	engine_drain_sideband(e);
+	note_ended(e);
 	drain_queues(e);
-	uint64_t cpu_ns = target_cpu_ns(e->target);
-	if (cpu_ns)
-		e->last_cpu_ns = cpu_ns;
-	if (!e->exited)
-		engine_look_around(e);
+	process_sweep(e);
+	engine_look_around(e);
 	threads_collect(e->shared.threads);
 	/* A target that creates threads all the time wakes us for each: not more than once a ms. */
 	if (n_side && timeout_ms > 1)
 		usleep(1000);
-	return !e->exited;
+	return e->n_alive > 0;
 }
 
 /* What no snapshot has carried. */
@@ -242,11 +286,13 @@ void engine_stop(struct engine *e)
 		if (!thread_cpu_ns(th, &th->final_ns))
 			th->final_ns = 0;
 	}
-	uint64_t cpu_ns = target_cpu_ns(e->target);
-	if (cpu_ns)
-		e->last_cpu_ns = cpu_ns;
+	for (size_t i = 0; i < e->processes.n; i++)
+		if (!e->processes.items[i]->ended)
+			process_read_clock(e->processes.items[i]);
 	engine_drain_sideband(e);
 	drain_queues(e);
+	threads_collect(e->shared.threads);
+	process_sweep(e);
 	e->stopped = true;
 	settle_threads(e);
 	setpriority(PRIO_PROCESS, 0, 0);
@@ -281,8 +327,10 @@ void engine_get_stats(struct engine *e, struct stats *ret)
 			engine_add_counts(e, e->samplers[i], ret, &ticks);
 	uint64_t end = e->stop_ns ? e->stop_ns : now_ns();
 	ret->duration_ns = end - e->start_ns;
-	ret->target_cpu_ns =
-	        e->last_cpu_ns > e->start_cpu_ns ? e->last_cpu_ns - e->start_cpu_ns : 0;
+	ret->target_cpu_ns = e->ended_cpu_ns;
+	for (size_t i = 0; i < e->processes.n; i++)
+		ret->target_cpu_ns += process_cpu_ns(e->processes.items[i]);
+	ret->processes = e->n_processes;
 	getrusage(RUSAGE_SELF, &self);
 	ret->self_cpu_ns = rusage_ns(&self) - rusage_ns(&e->self_start);
 	ret->self_rss_bytes = (uint64_t)self.ru_maxrss * 1024;

@@ -24,10 +24,18 @@ struct place {
 	uint64_t bias;
 };
 
+/* A process that is sampled. */
+struct member {
+	struct target *target;
+	const char *name; /* of its program, interned */
+};
+
 struct ledger {
 	struct profile *profile;
-	struct target *target;
 	struct ledger_config config;
+	struct map64 by_pid; /* pid: index + 1 into members */
+	VEC(struct member) members;
+	VEC(size_t) free_members;
 	struct map64 by_tid; /* tid: index + 1 into accounts */
 	VEC(struct account) accounts;
 	VEC(struct place) places; /* by image id */
@@ -37,12 +45,10 @@ struct ledger {
 	size_t cap_frames;
 };
 
-struct ledger *ledger_create(struct profile *profile, struct target *target,
-                             const struct ledger_config *config)
+struct ledger *ledger_create(struct profile *profile, const struct ledger_config *config)
 {
 	struct ledger *l = mem_zalloc(sizeof(*l));
 	l->profile = profile;
-	l->target = target;
 	l->config = *config;
 	l->cap_frames = STACK_MAX_FRAMES + EXTRA_FRAMES;
 	l->frames = mem_realloc_array(NULL, l->cap_frames, sizeof(*l->frames));
@@ -53,8 +59,11 @@ void ledger_destroy(struct ledger *l)
 {
 	if (!l)
 		return;
+	map64_free(&l->by_pid);
 	map64_free(&l->by_tid);
 	map64_free(&l->ended);
+	vec_free(&l->members);
+	vec_free(&l->free_members);
 	vec_free(&l->accounts);
 	vec_free(&l->places);
 	free(l->frames);
@@ -77,8 +86,16 @@ static struct raw_frame mark(struct ledger *l, const char *text)
 	                          .aux = (uint64_t)(uintptr_t)intern(l->profile->strings, text)};
 }
 
+/* NULL: a process that nobody told us of. */
+static struct member *member_of(struct ledger *l, pid_t pid)
+{
+	uint64_t *index = map64_get(&l->by_pid, (uint64_t)pid);
+	return index && *index ? &l->members.items[*index - 1] : NULL;
+}
+
 /* What the runtime calls it, or, as long as that is not known, what the kernel does. */
-static const char *thread_name(struct ledger *l, struct account *a, const struct decoded *decoded)
+static const char *thread_name(struct ledger *l, struct account *a, const struct member *m,
+                               const struct decoded *decoded)
 {
 	char name[256];
 	struct runtime *rt = decoded ? decoded->runtime : NULL;
@@ -88,30 +105,36 @@ static const char *thread_name(struct ledger *l, struct account *a, const struct
 		a->named_by_runtime = true;
 	}
 	if (!a->name) {
-		if (!target_thread_name(l->target, a->tid, name, sizeof(l->target->comm)))
-			memcpy(name, l->target->comm, sizeof(l->target->comm));
+		if (!m || !target_thread_name(m->target, a->tid, name, sizeof(m->target->comm)))
+			snprintf(name, sizeof(name), "%s", m ? m->target->comm : "?");
 		a->name = intern(l->profile->strings, name);
 	}
 	return a->name;
 }
 
-static struct raw_frame thread_root(struct ledger *l, struct account *a,
+static struct raw_frame thread_root(struct ledger *l, struct account *a, const struct member *m,
                                     const struct decoded *decoded)
 {
 	return (struct raw_frame){.kind = RAW_THREAD,
 	                          .owner = (uint32_t)a->tid,
-	                          .aux = (uint64_t)(uintptr_t)thread_name(l, a, decoded)};
+	                          .aux = (uint64_t)(uintptr_t)thread_name(l, a, m, decoded)};
+}
+
+static struct raw_frame process_root(struct ledger *l, pid_t pid, const struct member *m)
+{
+	const char *name = m ? m->name : intern(l->profile->strings, "?");
+	return (struct raw_frame){
+	        .kind = RAW_PROCESS, .owner = (uint32_t)pid, .aux = (uint64_t)(uintptr_t)name};
 }
 
 /* pprof wants to know where a file was mapped. Asked while it still is. */
-static void note_image(struct ledger *l, uint32_t image)
+static void note_image(struct ledger *l, const struct maps *maps, uint32_t image)
 {
 	while (l->places.n <= image)
 		*vec_add(&l->places) = (struct place){0};
 	struct place *place = &l->places.items[image];
 	if (place->mapping)
 		return;
-	const struct maps *maps = &l->target->maps;
 	for (size_t i = 0; i < maps->n; i++) {
 		const struct mapping *m = &maps->items[i];
 		if (!m->executable || !m->image || m->image->id != image)
@@ -133,24 +156,26 @@ static void note_image(struct ledger *l, uint32_t image)
 
 /* Readers of pprof take the first mapping for the program. It lies lowest: at its fixed address, or
  * where the kernel puts position-independent programs, below all libraries. */
-static void note_program(struct ledger *l)
+static void note_program(struct ledger *l, const struct maps *maps)
 {
-	const struct maps *maps = &l->target->maps;
 	for (size_t i = 0; i < maps->n; i++) {
 		if (!maps->items[i].executable || !maps->items[i].image)
 			continue;
-		note_image(l, maps->items[i].image->id);
+		note_image(l, maps, maps->items[i].image->id);
 		return;
 	}
 }
 
-static uint32_t add_stack(struct ledger *l, struct account *a, const struct stack *stack,
+static uint32_t add_stack(struct ledger *l, struct account *a, pid_t pid, const struct stack *stack,
                           const struct decoded *decoded)
 {
 	static const uint64_t nothing[PROFILE_VALUES];
+	static const struct maps no_maps;
 	size_t n = stack->n;
+	const struct member *m = member_of(l, pid);
+	const struct maps *maps = m ? &m->target->maps : &no_maps;
 	if (!l->profile->n_mappings)
-		note_program(l);
+		note_program(l, maps);
 	if (n + EXTRA_FRAMES > l->cap_frames) {
 		l->cap_frames = 2 * n + EXTRA_FRAMES;
 		l->frames = mem_realloc_array(l->frames, l->cap_frames, sizeof(*l->frames));
@@ -158,13 +183,15 @@ static uint32_t add_stack(struct ledger *l, struct account *a, const struct stac
 	memcpy(l->frames, stack->frames, n * sizeof(*l->frames));
 	for (size_t i = 0; i < n; i++)
 		if (l->frames[i].kind == RAW_NATIVE)
-			note_image(l, l->frames[i].owner);
+			note_image(l, maps, l->frames[i].owner);
 	if (stack->end == STACK_SHORT || stack->end == STACK_TOO_DEEP)
 		l->frames[n++] = mark(l, "[truncated]");
 	else if (stack->end != STACK_ROOT)
 		l->frames[n++] = mark(l, "[unwound no further]");
 	if (l->config.threads)
-		l->frames[n++] = thread_root(l, a, decoded);
+		l->frames[n++] = thread_root(l, a, m, decoded);
+	if (l->config.processes)
+		l->frames[n++] = process_root(l, pid, m);
 	return profile_add(l->profile, l->frames, n, nothing);
 }
 
@@ -191,7 +218,7 @@ static void on_locked_stack(struct ledger *l, struct account *a, const struct sn
 	a->asleep = 0;
 	if (!decoded->holds_lock)
 		return;
-	uint32_t node = add_stack(l, a, stack, decoded);
+	uint32_t node = add_stack(l, a, snap->pid, stack, decoded);
 	if (!l->config.wall)
 		credit(l, node, 1, snap->cpu_ns);
 	else
@@ -209,7 +236,7 @@ static void on_stack(void *arg, const struct snapshot *snap, const struct stack 
 		on_locked_stack(l, a, snap, stack, decoded);
 		return;
 	}
-	uint32_t node = add_stack(l, a, stack, decoded);
+	uint32_t node = add_stack(l, a, snap->pid, stack, decoded);
 	a->last = node;
 	if (!l->config.wall) {
 		credit(l, node, 1, snap->cpu_ns);
@@ -264,6 +291,32 @@ static void on_thread_name(void *arg, pid_t tid)
 		                           l->accounts.items[*index - 1].named_by_runtime = false;
 }
 
+/* A process, or the new program of one. */
+static void on_process(void *arg, struct target *target)
+{
+	struct ledger *l = arg;
+	uint64_t *index = map64_put(&l->by_pid, (uint64_t)target->pid);
+	if (!*index && l->free_members.n) {
+		*index = l->free_members.items[--l->free_members.n] + 1;
+	} else if (!*index) {
+		vec_add(&l->members);
+		*index = l->members.n;
+	}
+	l->members.items[*index - 1] =
+	        (struct member){target, intern(l->profile->strings, target->comm)};
+}
+
+static void on_process_end(void *arg, struct target *target)
+{
+	struct ledger *l = arg;
+	uint64_t *index = map64_get(&l->by_pid, (uint64_t)target->pid);
+	/* Its number may be another's by now. */
+	if (!index || !*index || l->members.items[*index - 1].target != target)
+		return;
+	*vec_add(&l->free_members) = *index - 1;
+	*index = 0;
+}
+
 struct sink ledger_sink(struct ledger *l)
 {
 	return (struct sink){
@@ -272,6 +325,8 @@ struct sink ledger_sink(struct ledger *l)
 	        .on_repeat = on_repeat,
 	        .on_thread_end = on_thread_end,
 	        .on_thread_name = on_thread_name,
+	        .on_process = on_process,
+	        .on_process_end = on_process_end,
 	};
 }
 
@@ -329,7 +384,8 @@ static size_t name_location(void *arg, const struct location *loc, struct frame 
 	return 1;
 }
 
-void ledger_name(struct ledger *l, struct symbols *symbols, struct decoder *decoder)
+void ledger_name(struct ledger *l, struct images *images, struct symbols *symbols,
+                 struct decoder *decoder)
 {
 	struct namers namers = {symbols, decoder};
 	struct profile *p = l->profile;
@@ -344,7 +400,7 @@ void ledger_name(struct ledger *l, struct symbols *symbols, struct decoder *deco
 	}
 	profile_name(p, name_location, &namers);
 	for (size_t id = 0; id < l->places.n; id++) {
-		struct image *img = images_get(l->target->images, (uint32_t)id);
+		struct image *img = images_get(images, (uint32_t)id);
 		if (!img || !l->places.items[id].mapping)
 			continue;
 		struct symbols_source source;

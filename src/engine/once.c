@@ -29,6 +29,7 @@ struct all {
 	struct unwinder *unwinder;
 	struct symbols *symbols;
 	struct capture capture;
+	struct space space;
 	struct threads *threads;
 	struct stack scratch;
 	uint8_t *bytes; /* STACK_MAX_COPY and room for a runtime's regions */
@@ -170,7 +171,7 @@ static void capture_running(struct all *all)
 	};
 	struct sink sink = {.arg = all, .on_stack = on_stack, .on_repeat = on_repeat};
 	struct engine *e = NULL;
-	struct err *err = engine_create(all->target, all->symbols, &config, &sink, &e);
+	struct err *err = engine_create(&all->target, 1, all->symbols, &config, &sink, &e);
 	if (!err)
 		err = engine_start(e);
 	uint64_t end = now_ns() + RUNNING_WAIT_NS;
@@ -187,8 +188,8 @@ static struct err *list(struct all *all)
 	struct err *err = target_threads(all->target, &tids, &n);
 	for (size_t i = 0; i < n; i++) {
 		bool full = false;
-		struct thread *th = threads_add(all->threads, all->target->proc_fd, tids[i],
-		                                tids[i] == all->target->pid, false, &full);
+		struct thread *th = threads_add(all->threads, &all->space, all->target->proc_fd,
+		                                tids[i], false, &full);
 		if (!th && full)
 			err = err_new(ERR_SYS,
 			              "too many threads for the limit of open files: raise "
@@ -244,9 +245,11 @@ struct err *once_all_threads(struct target *target, struct symbols *symbols,
 	char byte;
 	if (target->maps.n) /* finds out whether the mem file must serve */
 		err_free(rmem_read(&target->mem.rm, target->maps.items[0].start, &byte, 1));
-	capture_init(&all.capture, target->pid, target->mem.mem_fd);
+	all.space = (struct space){.pid = target->pid, .mem_fd = target->mem.mem_fd};
 	if (config->decoding)
-		all.capture.gather = decoding_gatherer(config->decoding);
+		all.space.gather = decoding_gatherer(config->decoding);
+	capture_init(&all.capture);
+	capture_aim(&all.capture, &all.space);
 	all.threads = threads_create();
 	all.unwinder = unwinder_create(lookup_name, symbols);
 	all.bytes = mem_alloc((size_t)STACK_MAX_COPY + GATHER_MAX_COPY);

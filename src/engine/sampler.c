@@ -130,13 +130,29 @@ uint32_t sampler_capacity(const struct sampling *sh, struct thread *th, uint64_t
 		if (bytes < predicted)
 			bytes = predicted;
 	}
-	return bytes + STACK_OTHER_COPY + (sh->gather.gather ? GATHER_MAX_COPY : 0);
+	return bytes + STACK_OTHER_COPY + (sh->gathers ? GATHER_MAX_COPY : 0);
+}
+
+static bool is_target(void *arg, pid_t pid)
+{
+	const struct sampling *sh = arg;
+	return sh->children || threads_find_space(sh->threads, pid);
+}
+
+static void aim(struct sampler *s, const struct thread *th, pid_t pid)
+{
+	const struct space *space = th ? th->space : threads_find_space(s->shared->threads, pid);
+	/* A child process that the worker has not met: it will when it gets the snapshot. */
+	const struct space unknown = {.pid = pid, .mem_fd = -1};
+	capture_aim(&s->capture, space ? space : &unknown);
 }
 
 static void handle_tick(struct sampler *s, const struct tick *tick)
 {
 	struct sampling *sh = s->shared;
 	struct thread *th = threads_find(sh->threads, tick->tid);
+	if (th && th->space->pid != tick->pid)
+		th = NULL; /* its number was given out again */
 	uint32_t capacity = sampler_capacity(sh, th, tick->regs.r[REG_SP]);
 	struct snapshot *snap = queue_reserve(s->queue, capacity);
 	if (!snap) {
@@ -147,6 +163,7 @@ static void handle_tick(struct sampler *s, const struct tick *tick)
 		sampler_lost(s, LOSS_BUSY, 1);
 		return;
 	}
+	aim(s, th, tick->pid);
 	snap->pause_ns = 0;
 	snap->wall_ns = snap->prior_repeats = snap->prior_wall_ns = 0;
 	int result = capture_tick(s, th, tick, snap, capacity);
@@ -233,15 +250,17 @@ void *sampler_perf_main(void *arg)
 		if (s->capture.n_pending)
 			capture_release_pending(&s->capture);
 		struct perf_drained drained;
-		perf_ring_drain(s->ring, &tick, &drained);
+		threads_enter(sh->threads, s->reader);
+		perf_ring_drain(s->ring, is_target, sh, &tick, &drained);
 		if (drained.lost)
 			sampler_lost(s, LOSS_RING, drained.lost);
-		if (!drained.ticks)
+		if (!drained.ticks) {
+			threads_leave(sh->threads, s->reader);
 			continue;
+		}
 		atomic_fetch_add_explicit(&s->counts.ticks, drained.ticks, memory_order_relaxed);
 		if (drained.ticks > 1)
 			sampler_lost(s, LOSS_MERGED, drained.ticks - 1);
-		threads_enter(sh->threads, s->reader);
 		handle_tick(s, &tick);
 		threads_leave(sh->threads, s->reader);
 		/* Setting the period costs 10 us on this CPU: not each time, and enough to break

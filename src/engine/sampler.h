@@ -15,11 +15,10 @@
 /* What all samplers of a run share. Fixed while they run. */
 struct sampling {
 	struct threads *threads;
-	struct target *target;
-	struct gatherer gather;
-	int mem_fd;  /* see struct capture */
-	int stop_fd; /* eventfd: readable when samplers should end */
-	int wake_fd; /* eventfd: a queue fills up */
+	bool gathers;  /* snapshots have regions of runtimes */
+	bool children; /* a sample in a ring may be of a process not known yet, and counts */
+	int stop_fd;   /* eventfd: readable when samplers should end */
+	int wake_fd;   /* eventfd: a queue fills up */
 	uint64_t period_ns;
 	bool wall;        /* snapshots carry wall time */
 	bool may_preempt; /* real-time priority is to be had, schedstat works */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -56,10 +57,9 @@ size_t engine_online_cpus(int *cpus, size_t max)
 	return n;
 }
 
-/* A priority above the target's own threads, or 0 when there is none. */
-static int priority_above(struct target *t)
+/* A priority above the target's own threads and this one, or 0 when there is none. */
+static int priority_above(struct target *t, int priority)
 {
-	int priority = RT_PRIORITY;
 	pid_t *tids = NULL;
 	size_t n = 0;
 	struct err *err = target_threads(t, &tids, &n);
@@ -70,7 +70,7 @@ static int priority_above(struct target *t)
 			priority = param.sched_priority + 1;
 	}
 	free(tids);
-	return priority <= RT_PRIORITY_MAX ? priority : 0;
+	return priority;
 }
 
 /* Without CONFIG_SCHED_INFO schedstat reads zeros, and there is no proof. */
@@ -97,9 +97,8 @@ static struct sampler *new_sampler(struct engine *e, enum sampler_kind kind, int
 	s->kind = kind;
 	s->cpu = cpu;
 	s->wait_fd = -1;
-	capture_init(&s->capture, e->target->pid, e->shared.mem_fd);
-	s->capture.gather = e->shared.gather;
-	s->capture.own_child = e->config.until_exec;
+	capture_init(&s->capture);
+	s->capture.own_child = e->config.until_exec ? e->perf_config.pid : 0;
 	*err = queue_create(queue_bytes, &s->queue);
 	if (!*err)
 		return s;
@@ -109,7 +108,7 @@ static struct sampler *new_sampler(struct engine *e, enum sampler_kind kind, int
 
 /* Per-thread events: those of /proc, listed until a pass adds none; ended ones are skipped. Threads
  * created by opened ones are covered; opened twice they only tick twice. */
-static struct err *add_all_threads(struct engine *e, struct perf_ring *ring)
+static struct err *add_all_threads(struct target *target, struct perf_ring *ring)
 {
 	struct map64 seen = {0};
 	struct err *err = NULL;
@@ -117,7 +116,7 @@ static struct err *add_all_threads(struct engine *e, struct perf_ring *ring)
 		pid_t *tids = NULL;
 		size_t n = 0;
 		more = false;
-		err = target_threads(e->target, &tids, &n);
+		err = target_threads(target, &tids, &n);
 		for (size_t i = 0; i < n && !err; i++) {
 			if (map64_get(&seen, (uint64_t)tids[i]))
 				continue;
@@ -130,6 +129,17 @@ static struct err *add_all_threads(struct engine *e, struct perf_ring *ring)
 		free(tids);
 	}
 	map64_free(&seen);
+	return err;
+}
+
+struct err *engine_add_events(struct engine *e, const struct process *p, struct perf_ring *ring)
+{
+	if (!e->has_perf || e->perf_access.scope != PERF_PER_THREAD)
+		return NULL;
+	struct err *err = ring ? add_all_threads(p->target, ring) : NULL;
+	for (size_t i = 0; !ring && !err && i < e->n_samplers; i++)
+		if (e->samplers[i] && e->samplers[i]->ring)
+			err = add_all_threads(p->target, e->samplers[i]->ring);
 	return err;
 }
 
@@ -148,10 +158,10 @@ struct err *engine_cover_cpus(struct engine *e)
 			return err;
 		s->reader = (unsigned)cpu + 1;
 		err = perf_ring_open(&e->perf_config, &e->perf_access, cpus[i], &s->ring);
+		for (size_t k = 0; k < e->processes.n && !err; k++)
+			err = engine_add_events(e, e->processes.items[k], s->ring);
 		if (!err)
 			err = sampler_watch_ring(s);
-		if (!err && e->perf_access.scope == PERF_PER_THREAD)
-			err = add_all_threads(e, s->ring);
 		if (err) {
 			sampler_free(s);
 			return err;
@@ -173,7 +183,8 @@ static void drop_samplers(struct engine *e)
 static struct err *open_perf(struct engine *e)
 {
 	e->perf_config = (struct perf_config){
-	        .pid = e->target->pid,
+	        .pid = e->processes.items[0]->space.pid,
+	        .children = e->config.children,
 	        .cycles = e->config.event == ENGINE_CYCLES,
 	        .period_ns = e->shared.period_ns,
 	        .kernel_chain = e->config.kernel,
@@ -181,9 +192,11 @@ static struct err *open_perf(struct engine *e)
 	struct err *err = perf_probe(&e->perf_config, &e->perf_access);
 	if (err && e->config.event == ENGINE_CYCLES)
 		return err;
+	e->has_perf = !err;
 	if (!err)
 		err = engine_cover_cpus(e);
 	if (err) {
+		e->has_perf = false;
 		drop_samplers(e);
 		_cleanup_free_ char *note = mem_asprintf("perf events are refused (%s): threads "
 		                                         "are looked at by a timer instead, which "
@@ -193,7 +206,7 @@ static struct err *open_perf(struct engine *e)
 		err_free(err);
 		return NULL;
 	}
-	e->has_perf = true;
+	e->shared.children = e->config.children && e->perf_access.scope == PERF_PER_THREAD;
 	e->shared.jitter = e->perf_access.scope == PERF_CPU_WIDE && !e->perf_config.cycles;
 	if (e->perf_access.exclude_kernel)
 		add_note(e,
@@ -213,7 +226,10 @@ static struct err *open_perf(struct engine *e)
 static struct err *choose_ways(struct engine *e)
 {
 	struct sampling *sh = &e->shared;
-	sh->rt_priority = priority_above(e->target);
+	int priority = RT_PRIORITY;
+	for (size_t i = 0; i < e->processes.n; i++)
+		priority = priority_above(e->processes.items[i]->target, priority);
+	sh->rt_priority = priority <= RT_PRIORITY_MAX ? priority : 0;
 	sh->may_preempt = e->has_perf && sh->rt_priority && schedstat_works() &&
 	                  sampler_may_be_real_time(sh->rt_priority);
 	sh->prefer_stop = e->config.capture == ENGINE_STOP;
@@ -244,16 +260,6 @@ static struct err *choose_ways(struct engine *e)
 	return NULL;
 }
 
-/* process_vm_readv where it works, else the mem file. */
-static int open_mem_if_needed(struct target *t)
-{
-	char byte;
-	struct err *err =
-	        t->maps.n ? rmem_read(&t->mem.rm, t->maps.items[0].start, &byte, 1) : NULL;
-	err_free(err);
-	return t->mem.mem_fd;
-}
-
 static void raise_fd_limit(void)
 {
 	struct rlimit limit;
@@ -263,40 +269,39 @@ static void raise_fd_limit(void)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-struct err *engine_create(struct target *target, struct symbols *symbols,
+struct err *engine_create(struct target *const *targets, size_t n_targets, struct symbols *symbols,
                           const struct engine_config *config, const struct sink *sink,
                           struct engine **ret)
 {
 	struct engine *e = mem_zalloc(sizeof(*e));
-	e->target = target;
 	e->symbols = symbols;
+	e->images = targets[0]->images;
+	e->strings = targets[0]->strings;
 	e->config = *config;
 	e->sink = *sink;
-	e->execed = !config->until_exec;
 	stack_init(&e->stack);
 	e->unwinder = unwinder_create(lookup_name, e);
 	raise_fd_limit();
 	e->shared = (struct sampling){
 	        .threads = threads_create(),
-	        .target = target,
-	        .mem_fd = open_mem_if_needed(target),
 	        .stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 	        .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 	        .period_ns = (uint64_t)(1e9 / config->rate_hz),
 	        .wall = config->event == ENGINE_WALL,
 	};
-	e->decoding = config->decoding;
-	if (config->decoder)
-		e->decoding = decoding_open(config->decoder, target);
-	if (e->decoding)
-		e->shared.gather = decoding_gatherer(e->decoding);
+	e->shared.gathers = config->decoder || config->decoding;
+	e->ended_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (config->children)
+		e->orphans = mem_zalloc(sizeof(*e->orphans));
 	e->n_samplers = (size_t)sysconf(_SC_NPROCESSORS_CONF) + 1;
 	if (e->n_samplers > MAX_READERS - 1)
 		e->n_samplers = MAX_READERS - 1;
 	e->samplers = mem_zalloc(e->n_samplers * sizeof(*e->samplers));
 	struct err *err = NULL;
-	if (e->shared.stop_fd < 0 || e->shared.wake_fd < 0)
+	if (e->shared.stop_fd < 0 || e->shared.wake_fd < 0 || e->ended_fd < 0)
 		err = err_errno(errno, "create an eventfd");
+	for (size_t i = 0; i < n_targets && !err; i++)
+		process_add(e, targets[i], false)->execed = !config->until_exec;
 	if (!err)
 		err = open_perf(e);
 	if (!err)
@@ -330,8 +335,12 @@ void engine_destroy(struct engine *e)
 	threads_destroy(e->shared.threads);
 	close(e->shared.stop_fd);
 	close(e->shared.wake_fd);
-	if (!e->config.decoding)
-		decoding_close(e->decoding);
+	close(e->ended_fd);
+	for (size_t i = 0; i < e->processes.n; i++)
+		process_free(e->processes.items[i]);
+	vec_free(&e->processes);
+	map64_free(&e->by_pid);
+	free(e->orphans);
 	unwinder_destroy(e->unwinder);
 	stack_deinit(&e->stack);
 	map64_free(&e->estimated);

@@ -10,109 +10,56 @@
 
 #include "internal.h"
 
-#define EXEC_TORN_NS    300000
 #define DECODING_NS     100000000ULL
 #define RESCAN_NS       1000000000ULL
 #define RESCAN_BLIND_NS 100000000ULL /* when nobody tells of new threads */
-
-static void add_thread(struct engine *e, pid_t tid, bool born)
-{
-	static bool told;
-	bool full = false;
-	if (threads_find(e->shared.threads, tid))
-		return;
-	struct thread *th = threads_add(e->shared.threads, e->target->proc_fd, tid,
-	                                tid == e->target->pid, born, &full);
-	if (full && !told) {
-		log_warn("too many threads for the limit of open files: those beyond it are not "
-		         "sampled; "
-		         "raise ulimit -n");
-		told = true;
-	}
-	uint64_t *estimate = th ? map64_get(&e->estimated, (uint64_t)tid) : NULL;
-	if (estimate) {
-		th->credited_ns += *estimate;
-		*estimate = 0;
-	}
-}
-
-static void end_thread(struct engine *e, pid_t tid)
-{
-	if (e->sink.on_thread_end)
-		e->sink.on_thread_end(e->sink.arg, tid, false, 0);
-	threads_remove(e->shared.threads, tid);
-}
-
-void engine_rescan_threads(struct engine *e, bool born)
-{
-	pid_t *tids = NULL;
-	size_t n = 0;
-	struct err *err = target_threads(e->target, &tids, &n);
-	if (err) {
-		err_free(err);
-		return;
-	}
-	struct map64 listed = {0};
-	for (size_t i = 0; i < n; i++) {
-		*map64_put(&listed, (uint64_t)tids[i]) = 1;
-		add_thread(e, tids[i], born);
-	}
-	free(tids);
-	for (size_t i = threads_count(e->shared.threads); i-- > 0;) {
-		struct thread *th = threads_at(e->shared.threads, i);
-		if (!map64_get(&listed, (uint64_t)th->tid) || atomic_load(&th->ended))
-			end_thread(e, th->tid);
-		else
-			thread_check_policy(th);
-	}
-	map64_free(&listed);
-}
+#define RESCAN_MANY     32           /* processes in one look around */
 
 /* Files wanted for names later are opened now, while they are there. */
 void engine_prepare_images(struct engine *e)
 {
-	for (; e->images_prepared < images_count(e->target->images); e->images_prepared++)
-		symbols_prepare_image(e->symbols,
-		                      images_get(e->target->images, e->images_prepared + 1));
-}
-
-void engine_refresh_maps(struct engine *e)
-{
-	struct err *err = target_refresh_maps(e->target);
-	err_free(err); /* gone: the old maps serve what is still in the queues */
-	e->maps_read_ns = now_ns();
-	e->maps_dirty = false;
-	engine_prepare_images(e);
-	if (e->decoding)
-		decoding_refresh(e->decoding);
+	for (; e->images_prepared < images_count(e->images); e->images_prepared++)
+		symbols_prepare_image(e->symbols, images_get(e->images, e->images_prepared + 1));
 }
 
 static void on_sideband(void *arg, const struct sideband_event *event)
 {
 	struct engine *e = arg;
+	if (event->kind == SIDEBAND_LOST) {
+		for (size_t i = 0; i < e->processes.n; i++)
+			e->processes.items[i]->maps_dirty = true;
+		e->rescan_ns = 0;
+		e->lost_events = true;
+		return;
+	}
+	struct process *p = process_find(e, event->pid);
+	if (e->orphans)
+		family_on_event(e, event);
+	if (!p || p->ended)
+		return;
 	switch (event->kind) {
 	case SIDEBAND_FORK:
 		/* What it used before we began is not ours to count. */
-		add_thread(e, event->tid, event->time_ns >= e->start_ns);
+		process_add_thread(e, p, event->tid, event->time_ns >= e->start_ns);
 		break;
 	case SIDEBAND_EXIT:
 		/* Of the process: its last snapshots are still to come. */
-		if (event->tid != e->target->pid)
-			end_thread(e, event->tid);
+		if (event->tid != event->pid)
+			process_end_thread(e, event->tid);
+		else
+			process_read_clock(p);
 		break;
 	case SIDEBAND_EXEC:
-		e->exec_ns = event->time_ns;
+		process_on_exec(e, p, event->time_ns);
 		break;
 	case SIDEBAND_COMM:
 		if (e->sink.on_thread_name)
 			e->sink.on_thread_name(e->sink.arg, event->tid);
 		break;
 	case SIDEBAND_MMAP:
-		e->maps_dirty = true;
+		p->maps_dirty = true;
 		break;
 	case SIDEBAND_LOST:
-		e->maps_dirty = true;
-		e->rescan_ns = 0;
 		break;
 	}
 }
@@ -120,33 +67,17 @@ static void on_sideband(void *arg, const struct sideband_event *event)
 void engine_drain_sideband(struct engine *e)
 {
 	if (e->sideband)
-		sideband_drain(e->sideband, e->target->pid, on_sideband, e);
-}
-
-void engine_act_on_exec(struct engine *e)
-{
-	log_debug(LOG_TARGET, "process %d has execed", (int)e->target->pid);
-	e->last_exec_ns = e->exec_ns;
-	e->exec_ns = 0;
-	e->execed = true;
-	struct err *err = target_reload(e->target);
-	err_free(err);
-	if (e->decoding)
-		decoding_restart(e->decoding);
-	engine_refresh_maps(e);
-	engine_rescan_threads(e, true);
-	if (e->sink.on_thread_name)
-		e->sink.on_thread_name(e->sink.arg, e->target->pid);
+		sideband_drain(e->sideband, on_sideband, e);
 }
 
 /* Without the side-band: the main program's file tells of an exec. */
-static void look_for_exec(struct engine *e)
+static void look_for_exec(struct engine *e, struct process *p)
 {
 	char exe[4096];
-	ssize_t n = readlinkat(e->target->proc_fd, "exe", exe, sizeof(exe) - 1);
+	ssize_t n = readlinkat(p->target->proc_fd, "exe", exe, sizeof(exe) - 1);
 	if (n > 0 &&
-	    (strlen(e->target->exe) != (size_t)n || memcmp(e->target->exe, exe, (size_t)n) != 0))
-		e->exec_ns = now_ns();
+	    (strlen(p->target->exe) != (size_t)n || memcmp(p->target->exe, exe, (size_t)n) != 0))
+		process_on_exec(e, p, now_ns());
 }
 
 /* Whether the CPU of a sampler was away since we last looked, however shortly. */
@@ -203,17 +134,18 @@ static void follow_cpus(struct engine *e)
 		e->sideband = NULL;
 		struct err *side_err = sideband_open(cpus, n, &e->sideband);
 		err_free(side_err); /* then threads are looked for more often */
-		e->maps_dirty = true;
+		for (size_t i = 0; i < e->processes.n; i++)
+			e->processes.items[i]->maps_dirty = true;
 	}
 	if (err)
 		log_debug(LOG_TRIGGER, "%s", err->msg);
 	err_free(err);
 }
 
-static bool has_tracer(struct engine *e)
+static bool has_tracer(struct process *p)
 {
 	char text[4096];
-	_cleanup_close_ int fd = openat(e->target->proc_fd, "status", O_RDONLY | O_CLOEXEC);
+	_cleanup_close_ int fd = openat(p->target->proc_fd, "status", O_RDONLY | O_CLOEXEC);
 	ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : 0;
 	text[n > 0 ? n : 0] = '\0';
 	const char *line = strstr(text, "\nTracerPid:");
@@ -227,35 +159,77 @@ static void tell_of_tracer(struct engine *e)
 	for (size_t i = 0; i < e->n_samplers; i++)
 		if (e->samplers[i])
 			traced += atomic_load(&e->samplers[i]->counts.lost[LOSS_TRACED]);
-	if (!traced || e->traced_told)
+	if (!traced || e->traced_told || !e->processes.n)
 		return;
 	e->traced_told = true;
-	if (has_tracer(e))
+	struct process *p = e->processes.items[0];
+	for (size_t i = 0; i < e->processes.n; i++) {
+		if (!has_tracer(e->processes.items[i]))
+			continue;
+		p = e->processes.items[i];
 		log_warn("another tracer (gdb, strace, ...) holds threads of process %d: they can "
-		         "only "
-		         "be sampled without stopping them, which needs more privileges; see "
-		         "csample "
-		         "doctor",
-		         (int)e->target->pid);
-	else
-		log_warn("threads of process %d cannot be stopped: ptrace is refused, by a seccomp "
-		         "filter, a security module or another tracer; see csample doctor",
-		         (int)e->target->pid);
+		         "only be sampled without stopping them, which needs more privileges; see "
+		         "csample doctor",
+		         (int)p->space.pid);
+		return;
+	}
+	log_warn("threads of process %d cannot be stopped: ptrace is refused, by a seccomp filter, "
+	         "a security module or another tracer; see csample doctor",
+	         (int)p->space.pid);
+}
+
+/* Clocks of those that run; the others' stand still. All of them now and then, since a process may
+ * run without being met by a tick. */
+static void read_clocks(struct engine *e, uint64_t now)
+{
+	bool all = now - e->clocks_ns >= RESCAN_NS || e->processes.n <= FEW;
+	if (all)
+		e->clocks_ns = now;
+	for (size_t i = 0; i < e->processes.n; i++) {
+		struct process *p = e->processes.items[i];
+		if (p->ended || !(all || p->sampled))
+			continue;
+		uint64_t cpu_ns = target_cpu_ns(p->target);
+		if (cpu_ns > p->last_cpu_ns)
+			p->last_cpu_ns = cpu_ns;
+	}
+}
+
+static void refresh_decodings(struct engine *e)
+{
+	for (size_t i = 0; i < e->processes.n; i++) {
+		struct process *p = e->processes.items[i];
+		if (p->decoding && !p->ended && (p->sampled || e->processes.n <= FEW))
+			decoding_refresh(p->decoding);
+		p->sampled = false;
+	}
 }
 
 void engine_look_around(struct engine *e)
 {
 	uint64_t now = now_ns();
-	if (e->decoding && now - e->decoded_ns >= DECODING_NS) {
+	read_clocks(e, now);
+	if (now - e->decoded_ns >= DECODING_NS) {
 		e->decoded_ns = now;
-		decoding_refresh(e->decoding);
+		refresh_decodings(e);
 	}
 	if (now - e->rescan_ns < (e->sideband ? RESCAN_NS : RESCAN_BLIND_NS))
 		return;
 	e->rescan_ns = now;
-	engine_rescan_threads(e, true);
-	if (!e->sideband)
-		look_for_exec(e);
+	size_t n = e->processes.n;
+	for (size_t i = 0; i < n && (i < RESCAN_MANY || e->lost_events); i++) {
+		struct process *p = e->processes.items[e->look_at++ % n];
+		if (p->ended)
+			continue;
+		process_rescan_threads(e, p, true);
+		if (!e->sideband || e->lost_events)
+			look_for_exec(e, p);
+		if (p->target->pid_fd < 0 && !target_alive(p->target))
+			process_end(e, p);
+	}
+	if (e->orphans && (!e->sideband || e->lost_events))
+		family_find(e);
+	e->lost_events = false;
 	if (e->has_perf && e->perf_access.scope == PERF_CPU_WIDE)
 		follow_cpus(e);
 	tell_of_tracer(e);

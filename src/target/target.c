@@ -63,17 +63,13 @@ struct err *target_reload(struct target *t)
 	return target_refresh_maps(t);
 }
 
-struct err *target_open(pid_t pid, struct images *images, struct strings *strings,
-                        struct target **ret)
+static struct target *open_files(const struct proc_status *status, pid_t pid, struct images *images,
+                                 struct strings *strings)
 {
-	struct proc_status status;
-	struct err *err = proc_check(pid, &status);
-	if (err)
-		return err;
 	struct target *t = mem_zalloc(sizeof(*t));
 	t->pid = pid;
-	t->ns_pid = status.ns_pid;
-	t->uid = status.uid;
+	t->ns_pid = status->ns_pid;
+	t->uid = status->uid;
 	t->images = images;
 	t->strings = strings;
 	rmem_live_init(&t->mem, pid);
@@ -84,6 +80,17 @@ struct err *target_open(pid_t pid, struct images *images, struct strings *string
 	t->root_fd = openat(t->proc_fd, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	t->pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
 	t->start_time = proc_start_time(t->proc_fd);
+	return t;
+}
+
+struct err *target_open(pid_t pid, struct images *images, struct strings *strings,
+                        struct target **ret)
+{
+	struct proc_status status;
+	struct err *err = proc_check(pid, &status);
+	if (err)
+		return err;
+	struct target *t = open_files(&status, pid, images, strings);
 	read_command(t);
 	err = t->proc_fd < 0 ? err_new(ERR_GONE, "process %d has just ended", (int)pid) : NULL;
 	if (!err)
@@ -92,6 +99,35 @@ struct err *target_open(pid_t pid, struct images *images, struct strings *string
 		target_close(t);
 		return err;
 	}
+	*ret = t;
+	return NULL;
+}
+
+struct err *target_open_fork(const struct target *parent, pid_t pid, struct target **ret)
+{
+	struct proc_status status;
+	struct err *err = proc_check(pid, &status);
+	if (err)
+		return err;
+	struct target *t = open_files(&status, pid, parent->images, parent->strings);
+	if (t->proc_fd < 0) {
+		target_close(t);
+		return &err_gone;
+	}
+	memcpy(t->comm, parent->comm, sizeof(t->comm));
+	VEC(char *) args = {0};
+	for (size_t i = 0; i < parent->argc; i++)
+		*vec_add(&args) = mem_strdup(parent->argv[i]);
+	t->argc = args.n;
+	*vec_add(&args) = NULL;
+	t->argv = args.items;
+	t->command = mem_strdup(parent->command);
+	t->exe = mem_strdup(parent->exe);
+	t->maps.n = parent->maps.n;
+	t->maps.items = mem_realloc_array(NULL, t->maps.n + 1, sizeof(*t->maps.items));
+	if (t->maps.n)
+		memcpy(t->maps.items, parent->maps.items, t->maps.n * sizeof(*t->maps.items));
+	t->maps.generation = 1;
 	*ret = t;
 	return NULL;
 }
@@ -326,6 +362,11 @@ uint64_t target_cpu_ns(struct target *t)
 	if (clock_getcpuclockid(t->pid, &clock) || clock_gettime(clock, &ts))
 		return 0;
 	return (uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec;
+}
+
+bool target_exists(struct target *t)
+{
+	return proc_start_time(t->proc_fd) == t->start_time;
 }
 
 bool target_alive(struct target *t)

@@ -38,6 +38,7 @@ struct perf_ring {
 	struct perf_config config;
 	struct perf_access access;
 	int cpu;
+	bool enabled;
 	struct mmap_ring ring; /* of the first event; the others write into it */
 	VEC(int) fds;
 	uint8_t buf[RECORD_MAX];
@@ -79,7 +80,7 @@ static void fill_attr(const struct perf_config *config, const struct perf_access
 		attr->exclude_idle = 1;
 	} else {
 		attr->inherit = 1;
-		attr->inherit_thread = 1; /* threads, not child processes */
+		attr->inherit_thread = !config->children;
 	}
 }
 
@@ -167,11 +168,14 @@ struct err *perf_ring_add_thread(struct perf_ring *r, pid_t tid)
 		return err;
 	}
 	*vec_add(&r->fds) = fd;
+	if (r->enabled && ioctl(fd, PERF_EVENT_IOC_ENABLE, 0))
+		return err_errno(errno, "enable the perf event of thread %d", (int)tid);
 	return NULL;
 }
 
 struct err *perf_ring_enable(struct perf_ring *r)
 {
+	r->enabled = true;
 	for (size_t i = 0; i < r->fds.n; i++)
 		if (ioctl(r->fds.items[i], PERF_EVENT_IOC_ENABLE, 0))
 			return err_errno(errno, "enable a perf event on CPU %d", r->cpu);
@@ -180,6 +184,7 @@ struct err *perf_ring_enable(struct perf_ring *r)
 
 void perf_ring_disable(struct perf_ring *r)
 {
+	r->enabled = false;
 	for (size_t i = 0; i < r->fds.n; i++)
 		ioctl(r->fds.items[i], PERF_EVENT_IOC_DISABLE, 0);
 }
@@ -230,18 +235,18 @@ static void parse_sample(const struct perf_ring *r, const struct perf_event_head
 		regs_set(&tick->regs, perf_regs[i].dwarf, p[i]);
 }
 
-void perf_ring_drain(struct perf_ring *r, struct tick *tick, struct perf_drained *ret)
+void perf_ring_drain(struct perf_ring *r, perf_filter *filter, void *arg, struct tick *tick,
+                     struct perf_drained *ret)
 {
 	uint64_t head = mmap_ring_head(&r->ring), at = r->ring.page->data_tail, last = 0;
 	const struct perf_event_header *h;
 	*ret = (struct perf_drained){0};
 	for (uint64_t start = at; (h = mmap_ring_next(&r->ring, &at, head, r->buf)); start = at) {
 		if (h->type == PERF_RECORD_SAMPLE && h->size >= sizeof(*h) + 16) {
-			bool ours = *(const pid_t *)(h + 1) == r->config.pid;
-			ret->ticks += ours;
-			ret->foreign = !ours;
-			if (ours)
-				last = start;
+			if (!filter(arg, *(const pid_t *)(h + 1)))
+				continue;
+			ret->ticks++;
+			last = start;
 		} else if (h->type == PERF_RECORD_LOST) {
 			ret->lost += (unsigned)((const uint64_t *)(h + 1))[1];
 		}

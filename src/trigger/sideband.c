@@ -7,6 +7,7 @@
 
 #include <csample/mem.h>
 #include <csample/trigger.h>
+#include <csample/vec.h>
 
 #include "perf.h"
 
@@ -16,6 +17,7 @@ struct sideband {
 	size_t n;
 	int *fds;
 	struct mmap_ring *rings;
+	VEC(struct sideband_event) events; /* of one drain */
 	uint8_t buf[RECORD_MAX];
 };
 
@@ -69,6 +71,7 @@ void sideband_close(struct sideband *s)
 	}
 	free(s->fds);
 	free(s->rings);
+	vec_free(&s->events);
 	free(s);
 }
 
@@ -108,18 +111,31 @@ static bool parse(const struct perf_event_header *h, struct sideband_event *ret)
 	}
 }
 
-void sideband_drain(struct sideband *s, pid_t pid,
+static int by_time(const void *a, const void *b)
+{
+	const struct sideband_event *x = a, *y = b;
+	return (x->time_ns > y->time_ns) - (x->time_ns < y->time_ns);
+}
+
+void sideband_drain(struct sideband *s,
                     void (*on_event)(void *arg, const struct sideband_event *event), void *arg)
 {
+	size_t n_rings = 0;
+	s->events.n = 0;
 	for (size_t i = 0; i < s->n; i++) {
 		struct mmap_ring *ring = &s->rings[i];
 		uint64_t head = mmap_ring_head(ring), at = ring->page->data_tail;
 		const struct perf_event_header *h;
+		n_rings += head != at;
 		while ((h = mmap_ring_next(ring, &at, head, s->buf))) {
 			struct sideband_event event;
-			if (parse(h, &event) && (event.pid == pid || event.kind == SIDEBAND_LOST))
-				on_event(arg, &event);
+			if (parse(h, &event))
+				*vec_add(&s->events) = event;
 		}
 		mmap_ring_done(ring, at);
 	}
+	if (n_rings > 1)
+		qsort(s->events.items, s->events.n, sizeof(*s->events.items), by_time);
+	for (size_t i = 0; i < s->events.n; i++)
+		on_event(arg, &s->events.items[i]);
 }

@@ -27,8 +27,9 @@ static void open_book(struct book *b, bool wall, bool threads)
 	snprintf(b->target.comm, sizeof(b->target.comm), "prog");
 	b->profile = profile_create(b->strings);
 	struct ledger_config config = {.wall = wall, .threads = threads, .period_ns = PERIOD};
-	b->ledger = ledger_create(b->profile, &b->target, &config);
+	b->ledger = ledger_create(b->profile, &config);
 	b->sink = ledger_sink(b->ledger);
+	b->sink.on_process(b->sink.arg, &b->target);
 }
 
 static void close_book(struct book *b)
