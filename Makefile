@@ -119,6 +119,15 @@ check-aarch64:
 
 install: $(BIN)
 	install -D -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/csample
+	@mkdir -p $(B)/gen
+	$(BIN) help man > $(B)/gen/csample.1
+	$(BIN) help bash > $(B)/gen/csample.bash
+	$(BIN) help zsh > $(B)/gen/_csample
+	$(BIN) help fish > $(B)/gen/csample.fish
+	install -D -m 644 $(B)/gen/csample.1 $(DESTDIR)$(PREFIX)/share/man/man1/csample.1
+	install -D -m 644 $(B)/gen/csample.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/csample
+	install -D -m 644 $(B)/gen/_csample $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_csample
+	install -D -m 644 $(B)/gen/csample.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/csample.fish
 	install -D -m 644 README.md $(DESTDIR)$(PREFIX)/share/doc/csample/README.md
 	install -D -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/csample/LICENSE
 

@@ -91,10 +91,27 @@ void help_print(FILE *out, const struct command *command)
 		print_overview(out);
 }
 
+/* For make install, and for who has only the binary. */
+static const struct {
+	const char *topic;
+	void (*print)(FILE *out);
+} pages[] = {
+        {"man", manual_print},
+        {"bash", completion_bash},
+        {"zsh", completion_zsh},
+        {"fish", completion_fish},
+};
+
 struct err *cmd_help(const struct options *opt, int *status)
 {
 	(void)status;
 	const struct command *command = NULL;
+	for (size_t i = 0; opt->topic && i < sizeof(pages) / sizeof(pages[0]); i++) {
+		if (!strcmp(opt->topic, pages[i].topic)) {
+			pages[i].print(stdout);
+			return NULL;
+		}
+	}
 	if (opt->topic) {
 		struct err *err = command_find(opt->topic, &command);
 		if (err)

@@ -153,7 +153,12 @@ const struct command commands[] = {
 	  "  csample doctor -p 1234 --json\n",
 	  cmd_doctor },
 	{ CMD_VERSION, "version", "print the version", "", NULL, NULL, cmd_version },
-	{ CMD_HELP, "help", "explain a command", "[COMMAND]", NULL, NULL, cmd_help },
+	{ CMD_HELP, "help", "explain a command", "[COMMAND]",
+	  "help man prints the manual page; help bash, help zsh and help fish what those shells need to\n"
+	  "complete csample's command lines.",
+	  "  csample help man | man -l -\n"
+	  "  source <(csample help bash)\n",
+	  cmd_help },
 };
 /* clang-format on */
 const size_t n_commands = ARRAY_SIZE(commands);

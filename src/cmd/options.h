@@ -95,6 +95,11 @@ struct err *command_find(const char *name, const struct command **ret);
 
 /* The text of a command's help; all commands' for NULL. */
 void help_print(FILE *out, const struct command *command);
+/* The same for man and for shells. */
+void manual_print(FILE *out);
+void completion_bash(FILE *out);
+void completion_zsh(FILE *out);
+void completion_fish(FILE *out);
 /* Text broken between words, its lines starting at column indent; the cursor is there already. */
 void print_wrapped(FILE *out, const char *text, int indent);
 
