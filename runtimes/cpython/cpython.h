@@ -49,6 +49,9 @@ bool py_recognise(struct image *img);
  * names the version. */
 struct err *py_find(struct target *t, struct image *img, uint64_t bias, struct py_roots *roots,
                     struct py_layout *layout, bool *ready);
+/* 3.14 on: fills py->layout.asyncio when the target has loaded asyncio's description; false: not
+ * yet, or none. Only the worker uses that part of the layout. */
+bool py_find_asyncio(struct py *py);
 
 /* ---- threads.c ---- */
 #define PY_MAX_INTERPRETERS 64

@@ -6,6 +6,7 @@
 #define CPYTHON_LAYOUT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <csample/field.h>
@@ -70,6 +71,7 @@ struct py_layout {
 	uint8_t tag_mask;        /* low bits of stack references to clear */
 	int8_t gen_yield_from;   /* value of gen.frame_state: suspended in an await or yield from */
 	uint8_t yield_from_slots; /* the awaited object is at stackpointer - 8 * this */
+	int8_t managed_dict;      /* INSTANCE_MANAGED_INLINE: the dict is at object + this */
 	uint32_t status_unusable; /* bits of thread.status: unbound, cleared, finalized */
 	struct {
 		struct field interpreters_head, finalizing, lock_locked, lock_holder,
@@ -83,7 +85,9 @@ struct py_layout {
 		struct field locked, holder, enabled;
 	} lock; /* LOCK_INTERP: what interp.lock points to */
 	struct {
-		uint32_t size; /* bytes that hold all fields below */
+		/* Bytes that hold all fields below but asyncio's and tlbc_index, which may lie
+		 * far behind. */
+		uint32_t size;
 		struct field prev, next, interp, frame, cframe, root_cframe, current_frame,
 		        base_frame, thread_id, native_thread_id, status, initialized, holds_lock,
 		        datastack_chunk, datastack_top, asyncio_running_task, asyncio_tasks_head,
@@ -94,7 +98,7 @@ struct py_layout {
 		struct field current_frame, previous;
 	} cframe;
 	struct {
-		uint32_t size; /* up to localsplus */
+		uint32_t size; /* bytes that hold all fields below but localsplus */
 		/* stackpointer: a pointer (8 bytes) or an index into localsplus (4 bytes) */
 		struct field code, previous, instr, owner, is_entry, stackpointer, localsplus,
 		        tlbc_index, locals;
@@ -166,19 +170,62 @@ struct py_layout {
 	} asyncio;
 };
 
-/* The row of a release; NULL: none. From 3.13 on a template for selfdesc.c. */
-const struct py_layout *py_layout_find(uint16_t version, bool free_threaded);
+/* No layout has larger sizes than these. */
+#define PY_MAX_THREAD_BYTES 4096
+#define PY_MAX_FRAME_BYTES  512
+#define PY_MAX_CODE_BYTES   256
+
+/* layouts.c, generated: the rows, oldest release first. From 3.13 on they are templates for
+ * selfdesc.c. */
 extern const struct py_layout py_layouts[];
 extern const unsigned py_n_layouts;
+/* The row of a release; NULL: none. */
+const struct py_layout *py_layout_find(uint16_t version, bool free_threaded);
 /* Checks that all fields this release needs are known and within their sizes; the name of the first
  * that is not, or NULL. */
 const char *py_layout_missing(const struct py_layout *l);
+/* "3.6 to 3.15": the releases that have rows. */
+void py_layout_releases(char *buf, size_t len);
 
-/* 3.13 on: fills l (a copy of the nearest row) from the len bytes at _PyRuntime. ERR_FORMAT when
- * they are no _Py_DebugOffsets. *known is false for a minor version that is newer than all rows:
- * then the field list of the newest is assumed, and checked for plausibility. */
+/* layouts.c: where _Py_DebugOffsets of a release tells a field's offset, or a size: the 64-bit word
+ * at told, to which the word at plus is added or from which the one at minus is taken, if not 0.
+ * The word at size is that of the struct it lies in. */
+struct py_told {
+	uint16_t member; /* offset in struct py_layout of a struct field or uint32_t */
+	bool is_field;
+	uint16_t told, plus, minus, size;
+};
+#define FIELD_AT(m, ...)                                         \
+	{                                                        \
+		offsetof(struct py_layout, m), true, __VA_ARGS__ \
+	}
+#define NUMBER_AT(m, ...)                                         \
+	{                                                         \
+		offsetof(struct py_layout, m), false, __VA_ARGS__ \
+	}
+struct py_self_description {
+	uint16_t version;
+	uint16_t size; /* of _Py_DebugOffsets */
+	const struct py_told *told;
+	unsigned n;
+};
+extern const struct py_self_description py_self_descriptions[];
+extern const unsigned py_n_self_descriptions;
+
+/* Bytes that hold any release's _Py_DebugOffsets. */
+#define PY_MAX_SELF_DESCRIPTION 1024
+
+/* 3.13 on: fills l from the len bytes at _PyRuntime, for what they tell, and from the nearest row.
+ * ERR_FORMAT when they are no _Py_DebugOffsets; ERR_UNSUPPORTED when no list of fields we know fits
+ * them. *known_ret is false for a release that is newer than all rows or not final: then it is best
+ * effort. l and *known_ret are untouched on failure, *hexversion_ret is set as soon as it is known.
+ */
 struct err;
 struct err *py_describe_self(const uint8_t *bytes, uint64_t len, struct py_layout *l,
                              uint32_t *hexversion_ret, bool *known_ret);
+
+/* 3.14 on: fills l->asyncio from the len bytes of the section .AsyncioDebug; false, and l is
+ * untouched, when they are implausible. */
+bool py_describe_asyncio(const uint8_t *bytes, uint64_t len, struct py_layout *l);
 
 #endif
