@@ -90,7 +90,8 @@ FIELDS = {
         "instr": "_PyInterpreterFrame.instr_ptr _PyInterpreterFrame.prev_instr PyFrameObject.f_lasti",
         "owner": "_PyInterpreterFrame.owner",
         "is_entry": "_PyInterpreterFrame.is_entry",
-        "stackpointer": "_PyInterpreterFrame.stackpointer",
+        "stackpointer": "_PyInterpreterFrame.stackpointer _PyInterpreterFrame.stacktop "
+                        "PyFrameObject.f_stackdepth PyFrameObject.f_stacktop",
         "localsplus": "_PyInterpreterFrame.localsplus PyFrameObject.f_localsplus",
         "tlbc_index": "_PyInterpreterFrame.tlbc_index",
         "locals": "_PyInterpreterFrame.f_locals PyFrameObject.f_locals",
@@ -167,7 +168,15 @@ FIELDS = {
         "dictoffset": "PyTypeObject.tp_dictoffset",
         "base": "PyTypeObject.tp_base",
         "cached_keys": "PyHeapTypeObject.ht_cached_keys",
+        "dict": "PyTypeObject.tp_dict",
+        "mro": "PyTypeObject.tp_mro",
     },
+    "function": {
+        "code": "PyFunctionObject.func_code",
+        "qualname": "PyFunctionObject.func_qualname",
+        "name": "PyFunctionObject.func_name",
+    },
+    "weakref_object": "PyWeakReference.wr_object",
     "gen": {
         "iframe": "@PyGenObject.gi_iframe @PyGenObject.gi_frame",
         "frame_state": "PyGenObject.gi_frame_state",
@@ -265,6 +274,7 @@ TYPE_NAMES = {"CFrame": ("CFrame", "struct _cframe"), "_PyCFrame": ("_PyCFrame",
               "_gil_runtime_state": ("struct _gil_runtime_state",),
               "_Py_DebugOffsets": ("struct _Py_DebugOffsets", "_Py_DebugOffsets"),
               "_PyRuntimeState": ("struct pyruntimestate",),
+              "PyWeakReference": ("struct _PyWeakReference",),
               "_PyThreadStateImpl": ("struct _PyThreadStateImpl",),
               "_PyInterpreterFrame": ("struct _PyInterpreterFrame",)}
 ENUMS = ("FRAME_SUSPENDED_YIELD_FROM", "FRAME_OWNED_BY_GENERATOR", "FRAME_OWNED_BY_INTERPRETER",
@@ -386,6 +396,7 @@ _PyRuntimeState a; _PyThreadStateImpl b; PyGenObject c; PySetObject d; PyModuleO
 PyDictObject g; PyDictKeysObject *h; PyDictValues i; PyHeapTypeObject j; PyCompactUnicodeObject k;
 _PyInterpreterFrame l; PyCodeObject m; PyBytesObject n; PyTupleObject o; PyListObject p; PyFloatObject q;
 PyLongObject r; _PyStackChunk s; struct _gil_runtime_state t; struct _dictkeysobject u; PyFrameObject v;
+PyFunctionObject x; PyWeakReference y;
 int w[] = { FRAME_OWNED_BY_GENERATOR, FRAME_SUSPENDED_YIELD_FROM };
 int main(void) { return 0; }
 """

@@ -21,7 +21,7 @@ const struct py_layout py_layouts[] = {
 	  },
 	  .frame = {
 	    .size = 128, .code = F(32, 8), .previous = F(24, 8), .instr = F(120, 4),
-	    .localsplus = F(376, 8), .locals = F(56, 8),
+	    .stackpointer = F(72, 8), .localsplus = F(376, 8), .locals = F(56, 8),
 	  },
 	  .code = {
 	    .size = 120, .type = F(8, 8), .filename = F(96, 8), .name = F(104, 8),
@@ -62,8 +62,12 @@ const struct py_layout py_layouts[] = {
 	  .module_dict = F(16, 8),
 	  .type = {
 	    .name = F(24, 8), .basicsize = F(32, 8), .flags = F(168, 8), .dictoffset = F(288, 8),
-	    .base = F(256, 8), .cached_keys = F(856, 8),
+	    .base = F(256, 8), .cached_keys = F(856, 8), .dict = F(264, 8), .mro = F(344, 8),
 	  },
+	  .function = {
+	    .code = F(16, 8), .qualname = F(104, 8), .name = F(64, 8),
+	  },
+	  .weakref_object = F(16, 8),
 	  .gen = {
 	    .iframe = 16,
 	  }, },
@@ -85,7 +89,7 @@ const struct py_layout py_layouts[] = {
 	  },
 	  .frame = {
 	    .size = 112, .code = F(32, 8), .previous = F(24, 8), .instr = F(104, 4),
-	    .localsplus = F(360, 8), .locals = F(56, 8),
+	    .stackpointer = F(72, 8), .localsplus = F(360, 8), .locals = F(56, 8),
 	  },
 	  .code = {
 	    .size = 120, .type = F(8, 8), .filename = F(96, 8), .name = F(104, 8),
@@ -126,8 +130,12 @@ const struct py_layout py_layouts[] = {
 	  .module_dict = F(16, 8),
 	  .type = {
 	    .name = F(24, 8), .basicsize = F(32, 8), .flags = F(168, 8), .dictoffset = F(288, 8),
-	    .base = F(256, 8), .cached_keys = F(856, 8),
+	    .base = F(256, 8), .cached_keys = F(856, 8), .dict = F(264, 8), .mro = F(344, 8),
 	  },
+	  .function = {
+	    .code = F(16, 8), .qualname = F(104, 8), .name = F(64, 8),
+	  },
+	  .weakref_object = F(16, 8),
 	  .gen = {
 	    .iframe = 16,
 	  }, },
@@ -149,7 +157,7 @@ const struct py_layout py_layouts[] = {
 	  },
 	  .frame = {
 	    .size = 112, .code = F(32, 8), .previous = F(24, 8), .instr = F(104, 4),
-	    .localsplus = F(360, 8), .locals = F(56, 8),
+	    .stackpointer = F(72, 8), .localsplus = F(360, 8), .locals = F(56, 8),
 	  },
 	  .code = {
 	    .size = 128, .type = F(8, 8), .filename = F(104, 8), .name = F(112, 8),
@@ -191,8 +199,12 @@ const struct py_layout py_layouts[] = {
 	  .module_dict = F(16, 8),
 	  .type = {
 	    .name = F(24, 8), .basicsize = F(32, 8), .flags = F(168, 8), .dictoffset = F(288, 8),
-	    .base = F(256, 8), .cached_keys = F(872, 8),
+	    .base = F(256, 8), .cached_keys = F(872, 8), .dict = F(264, 8), .mro = F(344, 8),
 	  },
+	  .function = {
+	    .code = F(16, 8), .qualname = F(104, 8), .name = F(64, 8),
+	  },
+	  .weakref_object = F(16, 8),
 	  .gen = {
 	    .iframe = 16,
 	  }, },
@@ -215,7 +227,7 @@ const struct py_layout py_layouts[] = {
 	  },
 	  .frame = {
 	    .size = 112, .code = F(32, 8), .previous = F(24, 8), .instr = F(104, 4),
-	    .localsplus = F(360, 8), .locals = F(56, 8),
+	    .stackpointer = F(72, 8), .localsplus = F(360, 8), .locals = F(56, 8),
 	  },
 	  .code = {
 	    .size = 128, .type = F(8, 8), .filename = F(104, 8), .name = F(112, 8),
@@ -257,8 +269,12 @@ const struct py_layout py_layouts[] = {
 	  .module_dict = F(16, 8),
 	  .type = {
 	    .name = F(24, 8), .basicsize = F(32, 8), .flags = F(168, 8), .dictoffset = F(288, 8),
-	    .base = F(256, 8), .cached_keys = F(864, 8),
+	    .base = F(256, 8), .cached_keys = F(864, 8), .dict = F(264, 8), .mro = F(344, 8),
 	  },
+	  .function = {
+	    .code = F(16, 8), .qualname = F(104, 8), .name = F(64, 8),
+	  },
+	  .weakref_object = F(16, 8),
 	  .gen = {
 	    .iframe = 16,
 	  }, },
@@ -284,7 +300,7 @@ const struct py_layout py_layouts[] = {
 	  },
 	  .frame = {
 	    .size = 104, .code = F(32, 8), .previous = F(24, 8), .instr = F(96, 4),
-	    .localsplus = F(352, 8), .locals = F(56, 8),
+	    .stackpointer = F(80, 4), .localsplus = F(352, 8), .locals = F(56, 8),
 	  },
 	  .code = {
 	    .size = 128, .type = F(8, 8), .filename = F(104, 8), .name = F(112, 8),
@@ -326,8 +342,12 @@ const struct py_layout py_layouts[] = {
 	  .module_dict = F(16, 8),
 	  .type = {
 	    .name = F(24, 8), .basicsize = F(32, 8), .flags = F(168, 8), .dictoffset = F(288, 8),
-	    .base = F(256, 8), .cached_keys = F(872, 8),
+	    .base = F(256, 8), .cached_keys = F(872, 8), .dict = F(264, 8), .mro = F(344, 8),
 	  },
+	  .function = {
+	    .code = F(48, 8), .qualname = F(40, 8), .name = F(32, 8),
+	  },
+	  .weakref_object = F(16, 8),
 	  .gen = {
 	    .iframe = 16,
 	  }, },
@@ -355,7 +375,8 @@ const struct py_layout py_layouts[] = {
 	  },
 	  .frame = {
 	    .size = 72, .code = F(32, 8), .previous = F(48, 8), .instr = F(56, 8),
-	    .owner = F(69, 1), .is_entry = F(68, 1), .localsplus = F(72, 8), .locals = F(24, 8),
+	    .owner = F(69, 1), .is_entry = F(68, 1), .stackpointer = F(64, 4),
+	    .localsplus = F(72, 8), .locals = F(24, 8),
 	  },
 	  .chunk = {
 	    .previous = F(0, 8), .size = F(8, 8), .top = F(16, 8), .data = 24,
@@ -402,8 +423,12 @@ const struct py_layout py_layouts[] = {
 	  .module_dict = F(16, 8),
 	  .type = {
 	    .name = F(24, 8), .basicsize = F(32, 8), .flags = F(168, 8), .dictoffset = F(288, 8),
-	    .base = F(256, 8), .cached_keys = F(872, 8),
+	    .base = F(256, 8), .cached_keys = F(872, 8), .dict = F(264, 8), .mro = F(344, 8),
 	  },
+	  .function = {
+	    .code = F(48, 8), .qualname = F(40, 8), .name = F(32, 8),
+	  },
+	  .weakref_object = F(16, 8),
 	  .gen = {
 	    .iframe = 80, .frame_state = F(75, 1),
 	  }, },
@@ -433,7 +458,7 @@ const struct py_layout py_layouts[] = {
 	  },
 	  .frame = {
 	    .size = 72, .code = F(0, 8), .previous = F(8, 8), .instr = F(56, 8), .owner = F(70, 1),
-	    .localsplus = F(72, 8), .locals = F(40, 8),
+	    .stackpointer = F(64, 4), .localsplus = F(72, 8), .locals = F(40, 8),
 	  },
 	  .chunk = {
 	    .previous = F(0, 8), .size = F(8, 8), .top = F(16, 8), .data = 24,
@@ -480,8 +505,12 @@ const struct py_layout py_layouts[] = {
 	  .module_dict = F(16, 8),
 	  .type = {
 	    .name = F(24, 8), .basicsize = F(32, 8), .flags = F(168, 8), .dictoffset = F(288, 8),
-	    .base = F(256, 8), .cached_keys = F(880, 8),
+	    .base = F(256, 8), .cached_keys = F(880, 8), .dict = F(264, 8), .mro = F(344, 8),
 	  },
+	  .function = {
+	    .code = F(48, 8), .qualname = F(40, 8), .name = F(32, 8),
+	  },
+	  .weakref_object = F(16, 8),
 	  .gen = {
 	    .iframe = 72, .frame_state = F(67, 1),
 	  }, },
@@ -510,7 +539,7 @@ const struct py_layout py_layouts[] = {
 	  },
 	  .frame = {
 	    .size = 72, .code = F(0, 8), .previous = F(8, 8), .instr = F(56, 8), .owner = F(70, 1),
-	    .localsplus = F(72, 8), .locals = F(40, 8),
+	    .stackpointer = F(64, 4), .localsplus = F(72, 8), .locals = F(40, 8),
 	  },
 	  .chunk = {
 	    .previous = F(0, 8), .size = F(8, 8), .top = F(16, 8), .data = 24,
@@ -558,8 +587,12 @@ const struct py_layout py_layouts[] = {
 	  .module_dict = F(16, 8),
 	  .type = {
 	    .name = F(24, 8), .basicsize = F(32, 8), .flags = F(168, 8), .dictoffset = F(288, 8),
-	    .base = F(256, 8), .cached_keys = F(880, 8),
+	    .base = F(256, 8), .cached_keys = F(880, 8), .dict = F(264, 8), .mro = F(344, 8),
 	  },
+	  .function = {
+	    .code = F(48, 8), .qualname = F(40, 8), .name = F(32, 8),
+	  },
+	  .weakref_object = F(16, 8),
 	  .gen = {
 	    .iframe = 72, .frame_state = F(67, 1),
 	  }, },
@@ -589,7 +622,7 @@ const struct py_layout py_layouts[] = {
 	  },
 	  .frame = {
 	    .size = 72, .code = F(0, 8), .previous = F(8, 8), .instr = F(56, 8), .owner = F(70, 1),
-	    .localsplus = F(72, 8), .locals = F(40, 8),
+	    .stackpointer = F(64, 4), .localsplus = F(72, 8), .locals = F(40, 8),
 	  },
 	  .chunk = {
 	    .previous = F(0, 8), .size = F(8, 8), .top = F(16, 8), .data = 24,
@@ -637,8 +670,12 @@ const struct py_layout py_layouts[] = {
 	  .module_dict = F(32, 8),
 	  .type = {
 	    .name = F(40, 8), .basicsize = F(48, 8), .flags = F(184, 8), .dictoffset = F(304, 8),
-	    .base = F(272, 8), .cached_keys = F(896, 8),
+	    .base = F(272, 8), .cached_keys = F(896, 8), .dict = F(280, 8), .mro = F(360, 8),
 	  },
+	  .function = {
+	    .code = F(64, 8), .qualname = F(56, 8), .name = F(48, 8),
+	  },
+	  .weakref_object = F(32, 8),
 	  .gen = {
 	    .iframe = 88, .frame_state = F(83, 1),
 	  }, },
@@ -718,8 +755,12 @@ const struct py_layout py_layouts[] = {
 	  .module_dict = F(16, 8),
 	  .type = {
 	    .name = F(24, 8), .basicsize = F(32, 8), .flags = F(168, 8), .dictoffset = F(288, 8),
-	    .base = F(256, 8), .cached_keys = F(880, 8),
+	    .base = F(256, 8), .cached_keys = F(880, 8), .dict = F(264, 8), .mro = F(344, 8),
 	  },
+	  .function = {
+	    .code = F(48, 8), .qualname = F(40, 8), .name = F(32, 8),
+	  },
+	  .weakref_object = F(16, 8),
 	  .gen = {
 	    .iframe = 72, .frame_state = F(67, 1),
 	  }, },
@@ -801,8 +842,12 @@ const struct py_layout py_layouts[] = {
 	  .module_dict = F(32, 8),
 	  .type = {
 	    .name = F(40, 8), .basicsize = F(48, 8), .flags = F(184, 8), .dictoffset = F(304, 8),
-	    .base = F(272, 8), .cached_keys = F(896, 8),
+	    .base = F(272, 8), .cached_keys = F(896, 8), .dict = F(280, 8), .mro = F(360, 8),
 	  },
+	  .function = {
+	    .code = F(64, 8), .qualname = F(56, 8), .name = F(48, 8),
+	  },
+	  .weakref_object = F(32, 8),
 	  .gen = {
 	    .iframe = 88, .frame_state = F(83, 1),
 	  }, },
@@ -882,8 +927,12 @@ const struct py_layout py_layouts[] = {
 	  .module_dict = F(16, 8),
 	  .type = {
 	    .name = F(24, 8), .basicsize = F(32, 8), .flags = F(168, 8), .dictoffset = F(288, 8),
-	    .base = F(256, 8), .cached_keys = F(888, 8),
+	    .base = F(256, 8), .cached_keys = F(888, 8), .dict = F(264, 8), .mro = F(344, 8),
 	  },
+	  .function = {
+	    .code = F(48, 8), .qualname = F(40, 8), .name = F(32, 8),
+	  },
+	  .weakref_object = F(16, 8),
 	  .gen = {
 	    .iframe = 72, .frame_state = F(67, 1),
 	  }, },
@@ -966,8 +1015,12 @@ const struct py_layout py_layouts[] = {
 	  .module_dict = F(32, 8),
 	  .type = {
 	    .name = F(40, 8), .basicsize = F(48, 8), .flags = F(184, 8), .dictoffset = F(304, 8),
-	    .base = F(272, 8), .cached_keys = F(904, 8),
+	    .base = F(272, 8), .cached_keys = F(904, 8), .dict = F(280, 8), .mro = F(360, 8),
 	  },
+	  .function = {
+	    .code = F(64, 8), .qualname = F(56, 8), .name = F(48, 8),
+	  },
+	  .weakref_object = F(32, 8),
 	  .gen = {
 	    .iframe = 88, .frame_state = F(83, 1),
 	  }, },
