@@ -216,7 +216,7 @@ static bool is_code_type(struct py *py, uint64_t type)
 	char text[5];
 	if (py->roots.code_type)
 		return type == py->roots.code_type;
-	if (!py_read_field(py, py->base.target->rm, type, py->layout.type.name, &name) ||
+	if (!py_read_field(py->base.target->rm, type, py->layout.type.name, &name) ||
 	    !py_read(py->base.target->rm, name, text, sizeof(text)) ||
 	    memcmp(text, "code", sizeof(text)))
 		return false;
@@ -228,7 +228,7 @@ static bool is_code_type(struct py *py, uint64_t type)
 static uint8_t *read_bytes(struct py *py, uint64_t addr, size_t *len_ret)
 {
 	uint64_t len;
-	if (!py_read_field(py, py->base.target->rm, addr, py->layout.bytes.size, &len) ||
+	if (!py_read_field(py->base.target->rm, addr, py->layout.bytes.size, &len) ||
 	    len > MAX_TABLE)
 		return NULL;
 	uint8_t *buf = mem_alloc(len ? (size_t)len : 1);
@@ -306,7 +306,7 @@ static void restore_lines(struct py *py, const struct place *p, struct code *cod
 	uint64_t table_addr, guard;
 	size_t len = 0;
 	_cleanup_free_ uint8_t *table = NULL;
-	if (py_read_field(py, py->base.target->rm, p->addr, py->layout.code.linetable, &table_addr))
+	if (py_read_field(py->base.target->rm, p->addr, py->layout.code.linetable, &table_addr))
 		table = read_bytes(py, table_addr, &len);
 	if (table && live_guard(py, p->addr, &guard) && guard == p->guard)
 		keep_lines(py->codes, code, py->layout.lines, table, len);
@@ -486,7 +486,7 @@ void py_describe(struct runtime *rt, struct raw_frame raw, struct frame *out)
 {
 	const struct code *code = code_at(py_of(rt)->codes, raw.addr);
 	*out = (struct frame){.kind = FRAME_PYTHON,
-	                      .function = code ? code->name : "[unknown]",
+	                      .function = code ? code->name : "[python: unknown]",
 	                      .file = code ? code->file : NULL,
 	                      .line = (uint32_t)raw.aux};
 }

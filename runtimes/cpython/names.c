@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* str objects: one, two or four bytes a character, right behind the head of the object. Source:
- * Include/cpython/unicodeobject.h of CPython, PEP 393. */
+/* str objects: one, two or four bytes a character, right behind the head of the object, except in
+ * subclasses, which point to them. Source: Include/cpython/unicodeobject.h of CPython, PEP 393. */
 #include <stdlib.h>
 
 #include <csample/mem.h>
@@ -46,12 +46,11 @@ bool py_str_shape(const struct py_layout *l, struct obj head, struct py_str_shap
 		return false;
 	unsigned kind = state >> l->str.kind_shift & 7;
 	bool ascii = state >> l->str.ascii_bit & 1;
-	if (!(state >> l->str.compact_bit & 1) || (kind != 1 && kind != 2 && kind != 4))
+	bool compact = state >> l->str.compact_bit & 1;
+	if ((kind != 1 && kind != 2 && kind != 4) || (ascii && kind != 1) || length > INT64_MAX)
 		return false;
-	if ((ascii && kind != 1) || length > INT64_MAX)
-		return false;
-	*ret = (struct py_str_shape){length, (uint8_t)kind,
-	                             ascii ? l->str.ascii_data : l->str.compact_data};
+	*ret = (struct py_str_shape){length, (uint8_t)kind, !compact,
+	                             compact && ascii ? l->str.ascii_data : l->str.compact_data};
 	return true;
 }
 
@@ -75,18 +74,24 @@ const uint8_t *py_fetch_str(struct py *py, struct rmem *rm, uint64_t addr, size_
 		return NULL;
 	}
 	size_t n = shape_ret->length < max ? (size_t)shape_ret->length : max;
-	size_t need = shape_ret->data + n * shape_ret->kind;
+	size_t at = shape_ret->data, need = at + n * shape_ret->kind;
+	if (shape_ret->apart) {
+		if (!obj_get((struct obj){buf, have}, (struct field)PTR(shape_ret->data), &addr)) {
+			free(buf);
+			return NULL;
+		}
+		at = have = 0;
+		need = n * shape_ret->kind;
+	}
 	if (need > have) {
 		buf = mem_realloc_array(buf, need, 1);
-		struct err *err = rmem_read(rm, addr, buf, need);
-		if (err) {
-			err_free(err);
+		if (!py_read(rm, addr, buf, need)) {
 			free(buf);
 			return NULL;
 		}
 	}
 	*buf_ret = buf;
-	return buf + shape_ret->data;
+	return buf + at;
 }
 
 bool py_read_str(struct py *py, struct rmem *rm, uint64_t addr, size_t max, struct strbuf *b)
@@ -112,7 +117,7 @@ bool py_str_is(struct py *py, struct rmem *rm, uint64_t addr, const char *text)
 	struct py_str_shape shape;
 	size_t len = strlen(text), have = py_read_upto(rm, addr, buf, sizeof(buf));
 	if (!py_str_shape(&py->layout, (struct obj){buf, have}, &shape) || shape.kind != 1 ||
-	    shape.length != len || shape.data > have || have - shape.data < len)
+	    shape.apart || shape.length != len || shape.data > have || have - shape.data < len)
 		return false;
 	return !memcmp(buf + shape.data, text, len);
 }

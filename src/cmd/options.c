@@ -31,25 +31,7 @@ static struct err *set_string(const struct option_row *row, const char *value, s
 
 static struct err *set_pid(const struct option_row *row, const char *value, struct options *opt)
 {
-	(void)row;
-	for (const char *p = value; p; p = *p ? p + 1 : NULL) {
-		size_t len = strcspn(p, ",");
-		_cleanup_free_ char *one = mem_strndup(p, len);
-		pid_t pid;
-		struct err *err = value_pid(one, &pid);
-		if (err)
-			return err;
-		bool known = false;
-		for (size_t i = 0; i < opt->n_pids; i++)
-			known |= opt->pids[i] == pid;
-		if (!known && opt->n_pids == OPT_MAX_PIDS)
-			return err_new(ERR_USAGE, "more than %d processes", OPT_MAX_PIDS);
-		if (!known)
-			opt->pids[opt->n_pids++] = pid;
-		opt->pid = opt->pids[0];
-		p += len;
-	}
-	return NULL;
+	return value_pid(value, member(row, opt));
 }
 
 static struct err *set_rate(const struct option_row *row, const char *value, struct options *opt)
@@ -91,11 +73,8 @@ static const char what[] = "What to look at", how[] = "How", output[] = "Output"
 
 /* clang-format off */
 const struct option_row option_rows[] = {
-	{ 'p', "pid", "PID[,PID]", CMD_RECORD | CMD_DUMP | CMD_DOCTOR, set_pid, AT(pid), what,
-	  "the process; record and dump take several", NULL, NULL },
-	{ 's', "subprocesses", NULL, CMD_RECORD | CMD_DUMP, set_flag, AT(subprocesses), what,
-	  "its child processes too, and theirs; record follows those created later", NULL,
-	  NULL },
+	{ 'p', "pid", "PID", CMD_RECORD | CMD_DUMP | CMD_DOCTOR, set_pid, AT(pid), what,
+	  "the process", NULL, NULL },
 	{ 0, "core", "FILE", CMD_DUMP, set_string, AT(core), what,
 	  "a core file instead of a process", NULL, NULL },
 	{ 0, "exe", "PATH", CMD_DUMP, set_string, AT(exe), what,
@@ -428,10 +407,6 @@ static struct err *check(const struct command *command, struct options *opt)
 	if (opt->pid && child)
 		return err_new(ERR_USAGE, "-p %d and a command after --: only one of them",
 		               opt->pid);
-	if (command->bit == CMD_DOCTOR && opt->n_pids > 1)
-		return err_new(ERR_USAGE, "one process at a time: -p %d", opt->pid);
-	if (opt->core && opt->subprocesses)
-		return err_new(ERR_USAGE, "--core: a core file has no --subprocesses");
 	if (opt->nonblocking && opt->capture == OPT_CAPTURE_STOP)
 		return err_new(ERR_USAGE, "--nonblocking forbids what --capture stop asks for");
 	if (opt->idle && opt->event_set && opt->event != OPT_WALL)

@@ -48,9 +48,7 @@ struct recording {
 	struct images *images;
 	struct symbols *symbols;
 	struct decoder *decoder;
-	struct target *target; /* the first of these */
-	struct target *targets[OPT_MAX_PIDS];
-	size_t n_targets;
+	struct target *target;
 	struct profile *profile;
 	struct ledger *ledger;
 	struct engine *engine;
@@ -125,18 +123,8 @@ static struct err *open_target(struct recording *r)
 	                                             [OPT_NATIVE_ALL] = NATIVE_ALL,
 	                                             [OPT_NATIVE_NONE] = NATIVE_NONE};
 	r->decoder = decoder_create(r->strings, natives[r->opt->native], lookup_name, r->symbols);
-	const pid_t *pids = r->opt->child_argv ? &r->child.pid : r->opt->pids;
-	size_t n = r->opt->child_argv ? 1 : r->opt->n_pids;
-	for (; r->n_targets < n && !err; r->n_targets += !err)
-		err = target_open(pids[r->n_targets], r->images, r->strings,
-		                  &r->targets[r->n_targets]);
-	r->target = r->targets[0];
-	return err;
-}
-
-static bool is_several(const struct recording *r)
-{
-	return r->opt->subprocesses || r->n_targets > 1;
+	return target_open(r->opt->child_argv ? r->child.pid : r->opt->pid, r->images, r->strings,
+	                   &r->target);
 }
 
 static struct err *no_lock(const struct runtime *rt)
@@ -147,10 +135,10 @@ static struct err *no_lock(const struct runtime *rt)
 	               rt->ops->title, rt->version);
 }
 
-/* --gil needs a runtime that has one. A command's is not known before it has run, nor a child's. */
+/* --gil needs a runtime that has one. A command's is not known before it has run. */
 static struct err *check_gil(struct recording *r)
 {
-	if (!r->opt->gil || r->opt->child_argv || is_several(r))
+	if (!r->opt->gil || r->opt->child_argv)
 		return NULL;
 	struct runtime *rt[1];
 	struct decoding *p = decoding_open(r->decoder, r->target);
@@ -201,12 +189,10 @@ static struct err *open_engine(struct recording *r)
 	        .rate_hz = opt->rate_hz,
 	        .launched_ns = r->launched_ns,
 	        .until_exec = opt->child_argv != NULL,
-	        .children = opt->subprocesses,
 	        .decoder = r->decoder,
 	};
 	struct ledger_config ledger = {
 	        .threads = opt->threads,
-	        .processes = is_several(r),
 	        .wall = opt->event == OPT_WALL,
 	        .lock_only = opt->gil,
 	        .period_ns = (uint64_t)(1e9 / opt->rate_hz),
@@ -215,7 +201,7 @@ static struct err *open_engine(struct recording *r)
 	r->ledger = ledger_create(r->profile, &ledger);
 	r->sink = ledger_sink(r->ledger);
 	r->sink.snapshots = snapshots;
-	return engine_create(r->targets, r->n_targets, r->symbols, &config, &r->sink, &r->engine);
+	return engine_create(&r->target, 1, r->symbols, &config, &r->sink, &r->engine);
 }
 
 static void show_progress(const struct recording *r, bool last)
@@ -255,7 +241,7 @@ static void sample(struct recording *r)
 	show_progress(r, true);
 }
 
-static void fill_meta(struct recording *r, const struct stats *stats)
+static void fill_meta(struct recording *r)
 {
 	static const char *const events[] = {
 	        [OPT_CPU] = "cpu", [OPT_CYCLES] = "cycles", [OPT_WALL] = "wall"};
@@ -263,12 +249,7 @@ static void fill_meta(struct recording *r, const struct stats *stats)
 	const char *slash = strrchr(r->target->exe, '/');
 	_cleanup_free_ char *title = mem_asprintf("%s, pid %d", slash ? slash + 1 : r->target->comm,
 	                                          (int)r->target->pid);
-	uint64_t others = stats->processes - 1;
-	_cleanup_free_ char *family =
-	        others ? mem_asprintf("%s and %llu other%s", title, (unsigned long long)others,
-	                              others > 1 ? "s" : "")
-	               : NULL;
-	m->title = intern(r->strings, family ? family : title);
+	m->title = intern(r->strings, title);
 	m->command = intern(r->strings, r->target->command);
 	m->event = events[r->opt->event];
 	m->value_type = r->opt->event == OPT_WALL ? "wall" : "cpu";
@@ -315,7 +296,7 @@ static struct err *finish(struct recording *r)
 	struct stats stats;
 	engine_get_stats(r->engine, &stats);
 	ledger_settle(r->ledger, &stats);
-	fill_meta(r, &stats);
+	fill_meta(r);
 	struct err *err = NULL;
 	if (!stats.samples)
 		err = summary_nothing(&stats, r->opt->event == OPT_WALL);
@@ -348,8 +329,7 @@ static void close_recording(struct recording *r)
 	engine_destroy(r->engine);
 	ledger_destroy(r->ledger);
 	profile_destroy(r->profile);
-	for (size_t i = 0; i < r->n_targets; i++)
-		target_close(r->targets[i]);
+	target_close(r->target);
 	decoder_destroy(r->decoder);
 	symbols_destroy(r->symbols);
 	images_destroy(r->images);
