@@ -76,6 +76,8 @@ struct err *target_reload(struct target *t);
 struct err *target_refresh_maps(struct target *t);
 /* All thread ids, sorted with the main thread first. Free *ret. */
 struct err *target_threads(struct target *t, pid_t **ret, size_t *n_ret);
+/* A thread's id as the target itself knows it, in its innermost pid namespace; 0: it is gone. */
+pid_t target_thread_ns_id(struct target *t, pid_t tid);
 /* The name of a thread, at most 63 bytes; false when it is gone. */
 bool target_thread_name(struct target *t, pid_t tid, char *buf, size_t len);
 /* CPU time the kernel charged the whole process, ended threads included, ns; 0 when it is gone. */

@@ -157,6 +157,16 @@ static struct err *explain_refusal(pid_t pid, const struct proc_status *status, 
 	        (int)pid);
 }
 
+pid_t proc_ns_tid(int proc_fd, pid_t tid)
+{
+	char path[64];
+	size_t len = 0;
+	snprintf(path, sizeof(path), "task/%d/status", (int)tid);
+	_cleanup_free_ char *text = proc_read(proc_fd, path, 16384, &len);
+	pid_t ns_tid = text ? (pid_t)last_number(status_line(text, "\nNSpid:")) : 0;
+	return text && !ns_tid ? tid : ns_tid; /* old kernels do not tell */
+}
+
 static struct err *check_32_bit(pid_t pid, int proc_fd)
 {
 	unsigned char ident[EI_NIDENT];

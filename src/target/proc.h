@@ -19,6 +19,8 @@ struct proc_status {
 char *proc_read(int proc_fd, const char *name, size_t max, size_t *len_ret);
 uint64_t proc_start_time(int proc_fd); /* clock ticks after boot; 0 when it is gone */
 char proc_state(int proc_fd);          /* R S D T t Z X; 0 when it is gone */
+/* The innermost number of a thread, which is that of its process's own pid namespace; 0: gone. */
+pid_t proc_ns_tid(int proc_fd, pid_t tid);
 /* Why pid cannot be profiled: no such process, a thread, a zombie, a kernel thread, ourselves,
  * 32-bit, or which privilege is missing. */
 struct err *proc_check(pid_t pid, struct proc_status *ret);

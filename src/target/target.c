@@ -334,6 +334,11 @@ struct err *target_threads(struct target *t, pid_t **ret, size_t *n_ret)
 	return NULL;
 }
 
+pid_t target_thread_ns_id(struct target *t, pid_t tid)
+{
+	return t->ns_pid == t->pid || t->proc_fd < 0 ? tid : proc_ns_tid(t->proc_fd, tid);
+}
+
 bool target_thread_name(struct target *t, pid_t tid, char *buf, size_t len)
 {
 	char path[64], text[64];
