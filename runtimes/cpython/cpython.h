@@ -58,12 +58,14 @@ bool py_find_asyncio(struct py *py);
 #define PY_MAX_THREADS      4096
 #define PY_MAX_STATES       4 /* thread states of one thread: it entered sub-interpreters */
 
-struct py_thread {
+struct py_thread { /* never changes: another takes its place */
 	pid_t tid;
+	pid_t ns_tid; /* as the target knows it */
 	unsigned n_states;
 	uint64_t states[PY_MAX_STATES]; /* innermost interpreter first */
 	uint64_t interps[PY_MAX_STATES];
 	uint64_t idents[PY_MAX_STATES];  /* PyThreadState.thread_id */
+	uint64_t locks[PY_MAX_STATES];   /* what layout.lock or layout.runtime.lock_* index */
 	struct py_prediction *predicted; /* gather.c's; belongs to whoever captures the thread */
 };
 struct py_threads *py_threads_create(void);
@@ -73,8 +75,8 @@ struct err *py_threads_refresh(struct py *py);
 /* Worker: a sample came of a thread that is not in the table. Refreshes at once, but not too often.
  */
 void py_threads_missing(struct py *py, pid_t tid);
-/* Samplers and worker, without a lock: the thread, or NULL. What it points to stays valid until the
- * runtime is destroyed; its states may be stale, which walk() checks. */
+/* Samplers and worker, without a lock: the thread, or NULL. Valid until the sampler's gather()
+ * returns, until the worker's next refresh; its states may be stale, which walk() checks. */
 struct py_thread *py_threads_find(struct py_threads *t, pid_t tid);
 /* Worker: the i-th, NULL past the end. */
 struct py_thread *py_threads_at(struct py_threads *t, size_t i);
@@ -83,12 +85,13 @@ struct py_thread *py_threads_at(struct py_threads *t, size_t i);
 size_t py_gather(struct runtime *rt, unsigned round, const struct snapshot *snap,
                  struct region *more, size_t max);
 void py_walk(struct runtime *rt, const struct snapshot *snap, struct runtime_stack *out);
-/* Finds the frames without naming them; walk and locals share it. Visits innermost first; false
- * ends the walk. */
+/* Finds the frames; walk and locals share it. Visits innermost first; false ends the walk. Nothing
+ * is visited when the end is WALK_NONE, WALK_STARTING or WALK_TORN. */
 struct py_frame_at {
-	uint64_t addr; /* of the frame struct */
-	uint64_t code; /* code object, untagged */
-	int64_t lasti; /* byte offset of the running instruction; < 0: not started */
+	uint64_t addr;  /* of the frame struct */
+	uint64_t code;  /* code object, untagged */
+	int64_t lasti;  /* byte offset of the running instruction; < 0: not started */
+	uint32_t entry; /* of the code, as py_code_entry() says; 0: it cannot be named */
 	uint64_t interp;
 	bool in_generator;
 };

@@ -1,43 +1,450 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* interpreters.head -> PyInterpreterState -> threads.head -> PyThreadState -> next -> ... -> NULL
+ *
+ * The lists are read while the process runs: each step is checked by what points back (interp,
+ * prev), and a walk that does not fit is repeated. What is found is published as a table that never
+ * changes; the next one replaces it, and what samplers may still see is freed when none is inside
+ * py_gather(). */
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
-#include <csample/mem.h>
+#include <csample/hash.h>
+#include <csample/trigger.h>
+#include <csample/vec.h>
 
 #include "cpython.h"
+#include "gather.h"
+
+#define REFRESH_NS      1000000000ULL /* even when no list has a new head */
+#define MISSING_MIN_NS  10000000ULL
+#define MISSING_MAX_NS  1000000000ULL
+#define WALK_TRIES      3
+#define MAX_STATE_BYTES 4096
+#define PTHREAD_BYTES   1024 /* of a struct pthread, in which the thread's id lies */
+
+/* i32 at this offset of what pthread_self() points to. x86_64: glibc 2.31 to 2.43; musl 1.2.3. */
+static const uint32_t known_tid_at[] = {720, 48};
+
+struct table {
+	size_t mask;
+	struct py_thread *slots[];
+};
+
+struct state {
+	uint64_t addr, interp, ident, lock;
+	pid_t native; /* in the target's pid namespace; 0: not known */
+	pid_t tid;    /* 0: of no thread of the process */
+};
+
+struct walk {
+	struct py *py;
+	VEC(struct state) states;
+	struct map64 tids; /* of the process: tid in its pid namespace -> tid */
+};
 
 struct py_threads {
-	int none;
+	_Atomic(struct table *) table;
+	_Atomic unsigned inside; /* samplers that look at table */
+	VEC(struct py_thread *) all;
+	VEC(void *) garbage;  /* was in sight of samplers */
+	struct map64 ns_tids; /* tid -> tid in the target's pid namespace */
+	uint64_t heads;       /* hash of the lists' heads when last walked */
+	uint64_t walked_ns, missing_ns, missing_wait_ns;
+	uint32_t tid_at; /* in struct pthread */
+	bool had_interpreters;
 };
+
+static struct table *table_create(struct py_thread **all, size_t n)
+{
+	size_t cap = 64;
+	while (cap < n * 2)
+		cap *= 2;
+	struct table *t = mem_zalloc(sizeof(*t) + cap * sizeof(t->slots[0]));
+	t->mask = cap - 1;
+	for (size_t i = 0; i < n; i++) {
+		size_t at = hash_u64((uint64_t)all[i]->tid) & t->mask;
+		while (t->slots[at])
+			at = (at + 1) & t->mask;
+		t->slots[at] = all[i];
+	}
+	return t;
+}
 
 struct py_threads *py_threads_create(void)
 {
-	return mem_zalloc(sizeof(struct py_threads));
+	struct py_threads *t = mem_zalloc(sizeof(*t));
+	atomic_store(&t->table, table_create(NULL, 0));
+	return t;
+}
+
+/* Nobody is inside: who comes later sees the table of now. */
+static void collect(struct py_threads *t)
+{
+	if (atomic_load(&t->inside))
+		return;
+	for (size_t i = 0; i < t->garbage.n; i++)
+		free(t->garbage.items[i]);
+	t->garbage.n = 0;
 }
 
 void py_threads_destroy(struct py_threads *t)
 {
+	if (!t)
+		return;
+	for (size_t i = 0; i < t->garbage.n; i++)
+		free(t->garbage.items[i]);
+	for (size_t i = 0; i < t->all.n; i++) {
+		free(t->all.items[i]->predicted);
+		free(t->all.items[i]);
+	}
+	vec_free(&t->all);
+	vec_free(&t->garbage);
+	map64_free(&t->ns_tids);
+	free(atomic_load(&t->table));
 	free(t);
+}
+
+void py_threads_enter(struct py_threads *t)
+{
+	atomic_fetch_add(&t->inside, 1);
+}
+
+void py_threads_leave(struct py_threads *t)
+{
+	atomic_fetch_sub(&t->inside, 1);
+}
+
+struct py_thread *py_threads_find(struct py_threads *t, pid_t tid)
+{
+	struct table *table = atomic_load(&t->table);
+	for (size_t at = hash_u64((uint64_t)tid);; at++) {
+		struct py_thread *th = table->slots[at & table->mask];
+		if (!th || th->tid == tid)
+			return th;
+	}
+}
+
+struct py_thread *py_threads_at(struct py_threads *t, size_t i)
+{
+	return i < t->all.n ? t->all.items[i] : NULL;
+}
+
+/* ---- the interpreters' lists ---- */
+
+static bool read_bytes(struct py *py, uint64_t addr, void *buf, size_t len)
+{
+	struct err *err = rmem_read(py->base.target->rm, addr, buf, len);
+	bool ok = !err;
+	err_free(err);
+	return ok;
+}
+
+static bool read_field(struct py *py, uint64_t addr, struct field f, uint64_t *ret)
+{
+	uint8_t bytes[8];
+	if (!f.width || f.width > sizeof(bytes) || !read_bytes(py, addr + f.at, bytes, f.width))
+		return false;
+	return obj_get((struct obj){bytes, f.width}, (struct field){0, f.width}, ret);
+}
+
+bool py_state_usable(const struct py_layout *l, struct obj state)
+{
+	uint64_t status = 0, initialized = 1, ident = 0;
+	obj_get(state, l->thread.status, &status);
+	obj_get(state, l->thread.initialized, &initialized);
+	obj_get(state, l->thread.thread_id, &ident);
+	return !(status & l->status_unusable) && initialized && ident;
+}
+
+/* False: not a thread state of this interpreter behind prev, or no longer. */
+static bool walk_state(struct walk *w, uint64_t addr, uint64_t interp, uint64_t prev, uint64_t lock,
+                       uint64_t *next)
+{
+	const struct py_layout *l = &w->py->layout;
+	uint8_t bytes[MAX_STATE_BYTES];
+	struct obj o = {bytes, l->thread.size};
+	uint64_t owner = 0, before = prev, native = 0, ident = 0;
+	if (l->thread.size > sizeof(bytes) || !read_bytes(w->py, addr, bytes, l->thread.size))
+		return false;
+	obj_get(o, l->thread.prev, &before);
+	if (before != prev || !obj_get(o, l->thread.interp, &owner) || owner != interp ||
+	    !obj_get(o, l->thread.next, next))
+		return false;
+	obj_get(o, l->thread.thread_id, &ident);
+	obj_get(o, l->thread.native_thread_id, &native);
+	if (py_state_usable(l, o))
+		*vec_add(&w->states) = (struct state){addr, interp, ident, lock, (pid_t)native, 0};
+	return true;
+}
+
+static uint64_t lock_of(struct py *py, uint64_t interp)
+{
+	uint64_t lock = 0;
+	switch (py->layout.lock_at) {
+	case LOCK_RUNTIME:
+		return py->roots.runtime;
+	case LOCK_INTERP:
+		read_field(py, interp, py->layout.interp.lock, &lock);
+		return lock;
+	case LOCK_CURRENT:
+		return py->roots.current;
+	}
+	return 0;
+}
+
+/* False: torn. */
+static bool walk_interpreters(struct walk *w)
+{
+	struct py *py = w->py;
+	const struct py_layout *l = &py->layout;
+	uint64_t interp = 0;
+	w->states.n = 0;
+	if (!read_field(py, py->roots.head, (struct field){0, 8}, &interp))
+		return false;
+	for (unsigned i = 0; interp && i < PY_MAX_INTERPRETERS; i++) {
+		uint64_t state = 0, prev = 0, next_interp = 0, next = 0;
+		if (!read_field(py, interp, l->interp.next, &next_interp) ||
+		    !read_field(py, interp, l->interp.threads_head, &state))
+			return false;
+		uint64_t lock = lock_of(py, interp);
+		while (state && w->states.n < PY_MAX_THREADS) {
+			if (!walk_state(w, state, interp, prev, lock, &next) || next == state)
+				return false;
+			prev = state;
+			state = next;
+		}
+		interp = next_interp == interp ? 0 : next_interp;
+	}
+	return true;
+}
+
+/* Changes whenever an interpreter or thread state is added. 0: no interpreters. */
+static uint64_t hash_heads(struct py *py, bool *readable)
+{
+	uint64_t interp = 0, hash = 0, state = 0;
+	*readable = read_field(py, py->roots.head, (struct field){0, 8}, &interp);
+	for (unsigned i = 0; *readable && interp && i < PY_MAX_INTERPRETERS; i++) {
+		hash = hash_mix(hash, interp) | 1;
+		if (!read_field(py, interp, py->layout.interp.threads_head, &state))
+			break;
+		hash = hash_mix(hash, state) | 1;
+		if (!read_field(py, interp, py->layout.interp.next, &interp))
+			break;
+	}
+	return hash;
+}
+
+/* ---- which thread of the kernel's a thread state is ---- */
+
+static void list_tids(struct walk *w)
+{
+	struct py_threads *t = w->py->threads;
+	struct target *target = w->py->base.target;
+	pid_t *tids = NULL;
+	size_t n = 0;
+	err_free(target_threads(target, &tids, &n));
+	struct map64 ns_tids = {0}; /* of threads that are still there */
+	for (size_t i = 0; i < n; i++) {
+		const uint64_t *known = map64_get(&t->ns_tids, (uint64_t)tids[i]);
+		uint64_t ns_tid = known ? *known : (uint64_t)target_thread_ns_id(target, tids[i]);
+		*map64_put(&ns_tids, (uint64_t)tids[i]) = ns_tid;
+		*map64_put(&w->tids, ns_tid) = (uint64_t)tids[i];
+	}
+	map64_free(&t->ns_tids);
+	t->ns_tids = ns_tids;
+	free(tids);
+}
+
+static pid_t tid_of_native(const struct walk *w, uint64_t native)
+{
+	const uint64_t *tid = native ? map64_get(&w->tids, native) : NULL;
+	return tid ? (pid_t)*tid : 0;
+}
+
+static uint32_t word_at(const uint8_t *bytes, uint32_t at)
+{
+	uint32_t v;
+	memcpy(&v, bytes + at, sizeof(v));
+	return v;
+}
+
+/* Up to 3.10 a state has pthread_self() alone: the offset at which what that points to has, in all
+ * states, ids of different threads. 0: there is none. */
+static uint32_t find_tid_offset(struct walk *w)
+{
+	size_t n = w->states.n < 16 ? w->states.n : 16, n_read = 0;
+	uint8_t(*blocks)[PTHREAD_BYTES] = mem_zalloc((n + 1) * PTHREAD_BYTES);
+	uint32_t found = 0;
+	for (size_t i = 0; i < n; i++)
+		n_read +=
+		        read_bytes(w->py, w->states.items[i].ident, blocks[n_read], PTHREAD_BYTES);
+	size_t known = ARRAY_SIZE(known_tid_at);
+	for (size_t c = 0; n_read && !found && c < known + PTHREAD_BYTES / 4; c++) {
+		uint32_t at = c < known ? known_tid_at[c] : (uint32_t)(c - known) * 4;
+		size_t fits = 0;
+		for (size_t i = 0; i < n_read; i++) {
+			uint32_t tid = word_at(blocks[i], at);
+			bool fresh = tid_of_native(w, tid);
+			for (size_t k = 0; k < i && fresh; k++)
+				fresh = word_at(blocks[k], at) != tid ||
+				        !memcmp(blocks[k], blocks[i], PTHREAD_BYTES);
+			fits += fresh;
+		}
+		if (fits == n_read)
+			found = at;
+	}
+	free(blocks);
+	return found;
+}
+
+static void find_tids(struct walk *w)
+{
+	struct py_threads *t = w->py->threads;
+	bool native = field_known(w->py->layout.thread.native_thread_id);
+	for (int again = 0; again < 2; again++) {
+		size_t found = 0;
+		if (!native && (!t->tid_at || again))
+			t->tid_at = find_tid_offset(w);
+		for (size_t i = 0; i < w->states.n; i++) {
+			struct state *s = &w->states.items[i];
+			uint64_t tid = 0;
+			if (!native && t->tid_at &&
+			    read_field(w->py, s->ident, (struct field){t->tid_at, 4}, &tid))
+				s->native = (pid_t)tid;
+			s->tid = s->native > 0 ? tid_of_native(w, (uint64_t)s->native) : 0;
+			found += s->tid != 0;
+		}
+		if (native || found || !w->states.n)
+			break;
+	}
+}
+
+/* ---- what is published ---- */
+
+static bool same(const struct py_thread *a, const struct py_thread *b)
+{
+	size_t n = a->n_states * sizeof(a->states[0]);
+	return a->ns_tid == b->ns_tid && a->n_states == b->n_states &&
+	       !memcmp(a->states, b->states, n) && !memcmp(a->interps, b->interps, n) &&
+	       !memcmp(a->locks, b->locks, n) && !memcmp(a->idents, b->idents, n);
+}
+
+/* A thread for each tid, its states in the order of the lists: newest interpreter first, which is
+ * the innermost. */
+static size_t make_threads(const struct walk *w, struct py_thread ***ret)
+{
+	VEC(struct py_thread *) all = {0};
+	struct map64 made = {0}; /* tid -> index + 1 */
+	for (size_t i = 0; i < w->states.n; i++) {
+		const struct state *s = &w->states.items[i];
+		if (!s->tid)
+			continue;
+		uint64_t *at = map64_put(&made, (uint64_t)s->tid);
+		if (!*at) {
+			struct py_thread *fresh = mem_zalloc(sizeof(*fresh));
+			fresh->tid = s->tid;
+			fresh->ns_tid = s->native;
+			*vec_add(&all) = fresh;
+			*at = all.n;
+		}
+		struct py_thread *th = all.items[*at - 1];
+		if (th->n_states == PY_MAX_STATES)
+			continue;
+		th->states[th->n_states] = s->addr;
+		th->interps[th->n_states] = s->interp;
+		th->locks[th->n_states] = s->lock;
+		th->idents[th->n_states++] = s->ident;
+	}
+	map64_free(&made);
+	*ret = all.items;
+	return all.n;
+}
+
+/* True if anything is new. Threads that go on keep what was learned of them. */
+static bool publish(struct py_threads *t, const struct walk *w)
+{
+	struct py_thread **fresh = NULL;
+	size_t n = make_threads(w, &fresh);
+	bool changed = n != t->all.n;
+	for (size_t i = 0; i < n; i++) {
+		struct py_thread *old = py_threads_find(t, fresh[i]->tid);
+		if (old && same(old, fresh[i])) {
+			free(fresh[i]);
+			fresh[i] = old;
+			continue;
+		}
+		fresh[i]->predicted = old ? old->predicted : py_prediction_create();
+		changed = true;
+	}
+	if (!changed) {
+		free(fresh);
+		return false;
+	}
+	struct table *before = atomic_load(&t->table);
+	atomic_store(&t->table, table_create(fresh, n));
+	*vec_add(&t->garbage) = before;
+	for (size_t i = 0; i < t->all.n; i++) {
+		struct py_thread *old = t->all.items[i], *now = py_threads_find(t, old->tid);
+		if (!now)
+			*vec_add(&t->garbage) = old->predicted;
+		if (now != old)
+			*vec_add(&t->garbage) = old;
+	}
+	vec_free(&t->all);
+	t->all.items = fresh;
+	t->all.n = t->all.cap = n;
+	return true;
+}
+
+static bool walk_all(struct py *py, bool *whole)
+{
+	struct py_threads *t = py->threads;
+	struct walk w = {.py = py};
+	bool changed = false;
+	*whole = false;
+	for (int i = 0; i < WALK_TRIES && !*whole; i++)
+		*whole = walk_interpreters(&w);
+	if (*whole) {
+		list_tids(&w);
+		find_tids(&w);
+		changed = publish(t, &w);
+	}
+	vec_free(&w.states);
+	map64_free(&w.tids);
+	return changed;
 }
 
 struct err *py_threads_refresh(struct py *py)
 {
-	(void)py;
+	struct py_threads *t = py->threads;
+	bool readable;
+	uint64_t heads = hash_heads(py, &readable), now = now_ns();
+	collect(t);
+	if (!readable || (!heads && t->had_interpreters))
+		return &err_gone;
+	t->had_interpreters = heads;
+	if (heads == t->heads && now - t->walked_ns < REFRESH_NS)
+		return NULL;
+	bool whole;
+	walk_all(py, &whole);
+	t->heads = whole ? heads : 0;
+	t->walked_ns = now;
 	return NULL;
 }
 
 void py_threads_missing(struct py *py, pid_t tid)
 {
-	(void)py, (void)tid;
-}
-
-struct py_thread *py_threads_find(struct py_threads *t, pid_t tid)
-{
-	(void)t, (void)tid;
-	return NULL;
-}
-
-struct py_thread *py_threads_at(struct py_threads *t, size_t i)
-{
-	(void)t, (void)i;
-	return NULL;
+	struct py_threads *t = py->threads;
+	uint64_t now = now_ns();
+	bool whole;
+	if (now - t->missing_ns < t->missing_wait_ns)
+		return;
+	(void)tid;
+	bool changed = walk_all(py, &whole);
+	t->missing_ns = now;
+	if (changed || t->missing_wait_ns < MISSING_MIN_NS)
+		t->missing_wait_ns = MISSING_MIN_NS;
+	else if (t->missing_wait_ns < MISSING_MAX_NS)
+		t->missing_wait_ns *= 2;
 }

@@ -1,9 +1,259 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cpython.h"
+/* From a snapshot to one thread's frames:
+ *
+ *   tid -> thread states (threads.c) -> chain of frames (chain.c) -> code objects (code.c)
+ *
+ * Frames are shown when the whole chain fits together; a chain that leaves what was copied is cut
+ * there. What sys._current_frames() hides is hidden here: shims, and frames that are still being
+ * set up (the first instruction of the function itself is not reached, co_firsttraceable). */
+#include <stdlib.h>
+#include <string.h>
 
-void py_walk(struct runtime *rt, const struct snapshot *snap, struct runtime_stack *out)
+#include <csample/vec.h>
+
+#include "chain.h"
+#include "gather.h"
+
+/* A frame, or the end of a group. */
+struct found {
+	struct py_frame_at frame;
+	uint64_t marker;
+	bool boundary;
+};
+
+/* What one thread state runs. */
+struct part {
+	VEC(struct found) found;
+	size_t n_frames;
+	enum walk_end end;
+	uint64_t first_marker;
+};
+
+static void add_frame(struct part *part, const struct py_frame_at *frame)
 {
-	(void)rt, (void)snap, (void)out;
+	*vec_add(&part->found) = (struct found){.frame = *frame};
+	part->n_frames++;
+}
+
+static void add_boundary(struct part *part, uint64_t marker)
+{
+	*vec_add(&part->found) = (struct found){.marker = marker, .boundary = true};
+	if (!part->first_marker)
+		part->first_marker = marker;
+}
+
+static bool read_live(struct py *py, uint64_t addr, uint64_t *ret)
+{
+	struct err *err = rmem_read(py->base.target->rm, addr, ret, sizeof(*ret));
+	bool ok = !err;
+	err_free(err);
+	return ok;
+}
+
+/* A free-threaded interpreter gives each thread its own copy of hot bytecode: code->co_tlbc ->
+ * _PyCodeArray.entries[index]. Such a copy stays while the code does. */
+static bool lasti_in_copy(struct py *py, const struct py_link *link, int64_t *ret)
+{
+	uint64_t array, bytecode;
+	const struct py_layout *l = &py->layout;
+	if (!field_known(l->code.tlbc) || link->tlbc > 65536 ||
+	    !read_live(py, link->code + l->code.tlbc.at, &array) || !array ||
+	    !read_live(py, array + 8 + 8 * link->tlbc, &bytecode))
+		return false;
+	*ret = (int64_t)(link->instr - bytecode);
+	return *ret >= -2 && *ret <= PY_MAX_BYTECODE && !(*ret & 1);
+}
+
+enum verdict { SHOWN, HIDDEN, NO_FRAME };
+
+/* What the code object says of the frame. */
+static enum verdict judge(struct py *py, const struct snapshot *snap, const struct py_link *link,
+                          struct py_frame_at *f)
+{
+	const struct py_layout *l = &py->layout;
+	struct py_view view = {.snap = snap};
+	struct obj guard;
+	uint64_t type = 0;
+	f->entry = py_code_entry(py, snap, link->code);
+	if (!f->entry && py->roots.code_type &&
+	    py_view_obj(&view, link->code, l->object.size, &guard) &&
+	    obj_get(guard, l->object.type, &type) && type != py->roots.code_type)
+		return NO_FRAME;
+	if (link->tlbc && !lasti_in_copy(py, link, &f->lasti))
+		f->lasti = f->entry ? py_code_first_traceable(py->codes, f->entry) : 0;
+	if (f->entry && field_known(l->code.firsttraceable) && !link->in_generator &&
+	    f->lasti < py_code_first_traceable(py->codes, f->entry))
+		return HIDDEN;
+	return SHOWN;
+}
+
+static void collect(struct py *py, const struct snapshot *snap, struct py_view *view,
+                    struct py_chain *chain, uint64_t interp, struct part *part)
+{
+	struct py_link link;
+	for (;;) {
+		switch (py_chain_next(chain, view, &link)) {
+		case STEP_FRAME: {
+			struct py_frame_at f = {.addr = link.addr,
+			                        .code = link.code,
+			                        .lasti = link.lasti,
+			                        .interp = interp,
+			                        .in_generator = link.in_generator};
+			enum verdict verdict = judge(py, snap, &link, &f);
+			if (verdict == SHOWN)
+				add_frame(part, &f);
+			if (verdict != NO_FRAME)
+				break;
+			if (py_chain_restart(chain, view))
+				break;
+			part->end = WALK_TORN;
+			return;
+		}
+		case STEP_BOUNDARY:
+			add_boundary(part, link.marker);
+			break;
+		case STEP_RESTART:
+			part->found.n = part->n_frames = 0;
+			part->first_marker = 0;
+			break;
+		case STEP_END:
+			part->end = part->found.n ? WALK_WHOLE : WALK_NONE;
+			return;
+		case STEP_BAD:
+			part->end = WALK_TORN;
+			return;
+		case STEP_MISSING:
+			if (!chain->frames && py_chain_restart(chain, view))
+				break;
+			part->end = WALK_TRUNCATED;
+			return;
+		}
+		if (part->n_frames > RUNTIME_MAX_FRAMES) {
+			part->end = WALK_TRUNCATED;
+			return;
+		}
+	}
+}
+
+/* 3.10: each frame is one activation, and each activation has a CFrame in a list of its own. Around
+ * a call one is a step ahead of the other: paired from the outermost on, an activation without a
+ * frame yet is empty, a frame whose activation is over is not shown. */
+static void pair_cframes(struct py *py, struct py_view *view, uint64_t state, struct part *part)
+{
+	const struct py_layout *l = &py->layout;
+	VEC(uint64_t) cframes = {0};
+	struct obj o;
+	uint64_t cframe = 0, root = state + l->thread.root_cframe.at;
+	if (py_view_obj(view, state, l->thread.size, &o))
+		obj_get(o, l->thread.cframe, &cframe);
+	while (cframe && cframe != root && cframes.n <= part->n_frames + 1) {
+		*vec_add(&cframes) = cframe;
+		if (!py_view_obj(view, cframe, l->cframe.size, &o) ||
+		    !obj_get(o, l->cframe.previous, &cframe))
+			cframe = 0;
+	}
+	size_t skip = cframes.n == part->n_frames + 1, drop = cframes.n + 1 == part->n_frames;
+	if (cframe == root && (skip || drop || cframes.n == part->n_frames)) {
+		if (drop) {
+			part->found.n -= 2;
+			part->n_frames--;
+			memmove(part->found.items, part->found.items + 2,
+			        part->found.n * sizeof(*part->found.items));
+		}
+		for (size_t i = 0, k = skip; i < part->found.n; i++)
+			if (part->found.items[i].boundary)
+				part->found.items[i].marker = cframes.items[k++];
+		if (skip) {
+			add_boundary(part, cframes.items[0]);
+			struct found empty = part->found.items[part->found.n - 1];
+			memmove(part->found.items + 1, part->found.items,
+			        (part->found.n - 1) * sizeof(*part->found.items));
+			part->found.items[0] = empty;
+		}
+		part->first_marker = cframes.n ? cframes.items[0] : 0;
+	}
+	vec_free(&cframes);
+}
+
+/* False: the state is no longer this thread's, or was not copied. */
+static bool walk_state(struct py *py, const struct snapshot *snap, struct py_view *view,
+                       const struct py_thread *th, unsigned i, struct part *part)
+{
+	const struct py_layout *l = &py->layout;
+	struct obj state;
+	uint64_t interp = 0, ident = 0, native = (uint64_t)th->ns_tid;
+	if (!py_view_obj(view, th->states[i], l->thread.size, &state))
+		return false;
+	obj_get(state, l->thread.interp, &interp);
+	obj_get(state, l->thread.thread_id, &ident);
+	obj_get(state, l->thread.native_thread_id, &native);
+	if (interp != th->interps[i] || ident != th->idents[i] || native != (uint64_t)th->ns_tid ||
+	    !py_state_usable(l, state))
+		return false;
+	struct py_chain chain;
+	py_chain_start(&chain, l, th->states[i], state);
+	collect(py, snap, view, &chain, interp, part);
+	if (l->groups == GROUPS_EACH && l->marker == MARKER_CFRAME && part->end == WALK_WHOLE)
+		pair_cframes(py, view, th->states[i], part);
+	return true;
+}
+
+/* Whoever was entered last lies lowest on the stack. Without markers the order of the list stands.
+ */
+static void order_parts(struct part *parts, unsigned n)
+{
+	for (unsigned i = 1; i < n; i++)
+		for (unsigned k = i; k && parts[k].first_marker && parts[k - 1].first_marker &&
+		                     parts[k].first_marker < parts[k - 1].first_marker;
+		     k--) {
+			struct part part = parts[k];
+			parts[k] = parts[k - 1];
+			parts[k - 1] = part;
+		}
+}
+
+static bool view_word(struct py_view *view, uint64_t addr, size_t width, uint64_t *ret)
+{
+	struct obj o;
+	return addr && py_view_obj(view, addr, width, &o) &&
+	       obj_get(o, (struct field){0, (uint8_t)width}, ret);
+}
+
+static bool has_lock(struct py *py, struct py_view *view, const struct py_thread *th)
+{
+	const struct py_layout *l = &py->layout;
+	for (unsigned i = 0; i < th->n_states; i++) {
+		uint64_t locked_at, holder_at, locked = 0, holder = 0, holds = 0;
+		struct obj state;
+		if (field_known(l->thread.holds_lock)) {
+			if (py_view_obj(view, th->states[i], l->thread.size, &state))
+				obj_get(state, l->thread.holds_lock, &holds);
+			if (holds)
+				return true;
+			continue;
+		}
+		if (!py_lock_words(py, th, i, &locked_at, &holder_at) ||
+		    !view_word(view, holder_at, 8, &holder) || holder != th->states[i])
+			continue;
+		if (locked_at == holder_at ||
+		    (view_word(view, locked_at, 4, &locked) && locked == 1))
+			return true;
+	}
+	return false;
+}
+
+static bool emit(const struct part *part, bool (*visit)(void *arg, const struct py_frame_at *f),
+                 bool (*end_group)(void *arg, uint64_t marker), void *arg)
+{
+	bool open = false;
+	for (size_t i = 0; i < part->found.n; i++) {
+		const struct found *f = &part->found.items[i];
+		if (f->boundary ? !end_group(arg, f->marker) : !visit(arg, &f->frame))
+			return false;
+		open = !f->boundary;
+	}
+	/* Of a chain that was cut. */
+	return !open || end_group(arg, 0);
 }
 
 enum walk_end py_walk_frames(struct py *py, const struct snapshot *snap,
@@ -11,6 +261,69 @@ enum walk_end py_walk_frames(struct py *py, const struct snapshot *snap,
                              bool (*end_group)(void *arg, uint64_t marker), void *arg,
                              bool *holds_lock)
 {
-	(void)py, (void)snap, (void)visit, (void)end_group, (void)arg, (void)holds_lock;
-	return WALK_NONE;
+	struct py_view view = {.snap = snap};
+	struct part parts[PY_MAX_STATES] = {0};
+	const struct py_thread *th = py_threads_find(py->threads, snap->tid);
+	uint64_t finalizing = 0;
+	unsigned n = 0;
+	enum walk_end end = WALK_NONE;
+	*holds_lock = false;
+	if (!th) {
+		py_threads_missing(py, snap->tid);
+		return WALK_NONE;
+	}
+	if (view_word(&view, py_finalizing_word(py), 8, &finalizing) && finalizing)
+		return WALK_STARTING;
+	*holds_lock = has_lock(py, &view, th);
+	for (unsigned i = 0; i < th->n_states; i++)
+		n += walk_state(py, snap, &view, th, i, &parts[n]);
+	if (!n)
+		py_threads_missing(py, snap->tid);
+	order_parts(parts, n);
+	for (unsigned i = 0; i < n; i++)
+		if (parts[i].end > end)
+			end = parts[i].end;
+	bool go_on = end == WALK_WHOLE || end == WALK_TRUNCATED;
+	for (unsigned i = 0; i < n; i++) {
+		go_on = go_on && emit(&parts[i], visit, end_group, arg);
+		vec_free(&parts[i].found);
+	}
+	return end;
+}
+
+struct walking {
+	struct py *py;
+	const struct snapshot *snap;
+	struct runtime_stack *out;
+	bool full;
+};
+
+static bool push_frame(void *arg, const struct py_frame_at *f)
+{
+	struct walking *w = arg;
+	if (f->entry && !field_known(w->py->layout.code.qualname))
+		py_code_qualify(w->py, w->snap, f->entry, f->addr);
+	uint32_t line = f->entry ? py_code_line(w->py->codes, f->entry, f->lasti) : 0;
+	w->full = !runtime_stack_push(w->out, (struct raw_frame){.kind = RAW_RUNTIME,
+	                                                         .owner = w->py->base.index,
+	                                                         .addr = f->entry,
+	                                                         .aux = line});
+	return !w->full;
+}
+
+static bool push_group(void *arg, uint64_t marker)
+{
+	struct walking *w = arg;
+	w->full = !runtime_stack_close_group(w->out, marker);
+	return !w->full;
+}
+
+void py_walk(struct runtime *rt, const struct snapshot *snap, struct runtime_stack *out)
+{
+	struct walking w = {.py = py_of(rt), .snap = snap, .out = out};
+	out->end = py_walk_frames(w.py, snap, push_frame, push_group, &w, &out->holds_lock);
+	if (w.full) {
+		runtime_stack_close_group(out, 0);
+		out->end = WALK_TRUNCATED;
+	}
 }
