@@ -291,6 +291,19 @@ static struct err *write_stats(struct recording *r, const struct stats *stats)
 	return err;
 }
 
+static struct err *nothing(const struct recording *r, const struct stats *stats)
+{
+	if (!r->opt->gil)
+		return summary_nothing(stats, r->opt->event == OPT_WALL);
+	struct runtime *lockless = ledger_lockless(r->ledger);
+	if (lockless)
+		return no_lock(lockless);
+	if (!stats->runtimes[0].name)
+		return err_new(ERR_USAGE, "--gil: what was sampled runs no Python that csample "
+		                          "can read");
+	return err_new(ERR_SYS, "not one sample of a thread that held the GIL");
+}
+
 static struct err *finish(struct recording *r)
 {
 	struct stats stats;
@@ -299,7 +312,7 @@ static struct err *finish(struct recording *r)
 	fill_meta(r);
 	struct err *err = NULL;
 	if (!stats.samples)
-		err = summary_nothing(&stats, r->opt->event == OPT_WALL);
+		err = nothing(r, &stats);
 	else
 		err = write_profile(r);
 	/* Symbols cost CPU and memory too. */

@@ -43,6 +43,7 @@ struct ledger {
 	uint64_t n_ended;
 	struct raw_frame *frames; /* a stack and its marks */
 	size_t cap_frames;
+	struct runtime *lockless;
 };
 
 struct ledger *ledger_create(struct profile *profile, const struct ledger_config *config)
@@ -215,7 +216,10 @@ static void credit_wall(struct ledger *l, uint32_t node, uint64_t ns, uint64_t *
 static void on_locked_stack(struct ledger *l, struct account *a, const struct snapshot *snap,
                             const struct stack *stack, const struct decoded *decoded)
 {
+	struct runtime *rt = decoded->runtime;
 	a->asleep = 0;
+	if (rt && !(rt->ops->has_lock && rt->ops->has_lock(rt)))
+		l->lockless = rt;
 	if (!decoded->holds_lock)
 		return;
 	uint32_t node = add_stack(l, a, snap->pid, stack, decoded);
@@ -328,6 +332,11 @@ struct sink ledger_sink(struct ledger *l)
 	        .on_process = on_process,
 	        .on_process_end = on_process_end,
 	};
+}
+
+struct runtime *ledger_lockless(const struct ledger *l)
+{
+	return l->lockless;
 }
 
 /* What ended threads used after their last snapshot is known only in sum. Each tick stands for a
