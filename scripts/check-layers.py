@@ -13,7 +13,7 @@ MAY = {
     "base": BASE,
     "target": TARGET,
     "trigger": TARGET | {"trigger"},
-    "capture": TARGET | {"trigger", "capture", "recorded"},
+    "capture": TARGET | {"trigger", "capture", "recorded", "recording"},
     "unwind": TARGET | {"unwinder"},
     "decode": TARGET | {"decode"},
     "symbols": TARGET | {"symbols"},

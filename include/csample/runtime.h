@@ -107,6 +107,9 @@ struct runtime_ops {
 	const char *name;  /* "python": in frame kinds, stats and "[python: torn]" */
 	const char *title; /* "CPython" */
 	enum frame_kind kind;
+	/* Symbols, and sections with their dot, that recognise() and attach() look up, for
+	 * recordings; NULL-terminated; NULL: none. */
+	const char *const *landmarks;
 	/* Is our interpreter in this file? Looks at the file only; asked once per image. */
 	bool (*recognise)(struct image *img);
 	/* Find the roots and the layout in a process that has img mapped with this bias. *ret stays

@@ -50,8 +50,9 @@ static void print_option(FILE *out, const struct option_row *row)
 
 static void print_command(FILE *out, const struct command *command)
 {
-	fprintf(out, "csample %s: %s\n\nUsage: csample %s%s%s\n", command->name, command->summary,
-	        command->name, *command->usage ? " " : "", command->usage);
+	fprintf(out, "csample %s%s%s\n\nUsage: csample %s%s%s\n", command->name,
+	        *command->summary ? ": " : "", command->summary, command->name,
+	        *command->usage ? " " : "", command->usage);
 	if (command->about)
 		fprintf(out, "\n%s\n", command->about);
 	const char *group = NULL;
@@ -73,7 +74,8 @@ static void print_overview(FILE *out)
 	fprintf(out, "csample: where does a running process spend its time?\n"
 	             "\nUsage: csample COMMAND [OPTIONS]\n\n");
 	for (size_t i = 0; i < n_commands; i++)
-		fprintf(out, "  %-10s%s\n", commands[i].name, commands[i].summary);
+		if (*commands[i].summary)
+			fprintf(out, "  %-10s%s\n", commands[i].name, commands[i].summary);
 	fprintf(out,
 	        "\n  csample record -p 1234        a flame graph of process 1234, until Ctrl-C\n"
 	        "  csample record -- ./program   the same of a command, from its start\n"

@@ -73,7 +73,7 @@ static const char what[] = "What to look at", how[] = "How", output[] = "Output"
 
 /* clang-format off */
 const struct option_row option_rows[] = {
-	{ 'p', "pid", "PID", CMD_RECORD | CMD_DUMP | CMD_DOCTOR, set_pid, AT(pid), what,
+	{ 'p', "pid", "PID", CMD_RECORD | CMD_DUMP | CMD_DOCTOR | CMD_SNAPSHOT, set_pid, AT(pid), what,
 	  "the process", NULL, NULL },
 	{ 0, "core", "FILE", CMD_DUMP, set_string, AT(core), what,
 	  "a core file instead of a process", NULL, NULL },
@@ -95,7 +95,7 @@ const struct option_row option_rows[] = {
 	  NULL, NULL },
 	{ 0, "nonblocking", NULL, CMD_RECORD | CMD_DUMP, set_flag, AT(nonblocking), how,
 	  "never stop a thread; what would need it is counted as lost", NULL, NULL },
-	{ 'o', "output", "FILE", CMD_RECORD, set_string, AT(output), output,
+	{ 'o', "output", "FILE", CMD_RECORD | CMD_SNAPSHOT, set_string, AT(output), output,
 	  "write to FILE; its ending gives the format; - is stdout", NULL, NULL },
 	{ 'f', "format", "FORMAT", CMD_RECORD, set_string, AT(format), output,
 	  "svg (default), collapsed (default on stdout) or pprof", NULL, NULL },
@@ -110,7 +110,9 @@ const struct option_row option_rows[] = {
 	  "tell threads apart: the thread is the root of its stacks", NULL, NULL },
 	{ 'F', "function", NULL, CMD_RECORD, set_flag, AT(functions), frames,
 	  "names without lines", "nolineno", NULL },
-	{ 'l', "locals", NULL, CMD_DUMP, set_flag, AT(locals), frames,
+	{ 0, "tid", "TID", CMD_SNAPSHOT, set_pid, AT(tid), what,
+	  "this thread only", NULL, NULL },
+	{ 'l', "locals", NULL, CMD_DUMP | CMD_SNAPSHOT, set_flag, AT(locals), frames,
 	  "arguments and local variables of Python frames", NULL, NULL },
 	{ 0, "kernel", NULL, CMD_RECORD, set_flag, AT(kernel), frames,
 	  "kernel frames too", NULL, NULL },
@@ -122,7 +124,7 @@ const struct option_row option_rows[] = {
 	  "svg: the root at the top (icicle) at first sight", NULL, NULL },
 	{ 'h', "help", NULL, ~0U, set_flag, AT(help), other,
 	  "this text", NULL, NULL },
-	{ 0, "debug", "SUBSYSTEMS", CMD_RECORD | CMD_DUMP | CMD_DOCTOR, set_string, AT(debug), NULL,
+	{ 0, "debug", "SUBSYSTEMS", CMD_RECORD | CMD_DUMP | CMD_DOCTOR | CMD_SNAPSHOT, set_string, AT(debug), NULL,
 	  "diagnostics of target, trigger, capture, unwind, decode, symbols, emit or all", NULL, NULL },
 	{ 0, "snapshots", "FILE", CMD_RECORD, set_string, AT(snapshots), NULL,
 	  "write each snapshot as captured, as include/csample/recorded.h describes it", NULL, NULL },
@@ -152,6 +154,12 @@ const struct command commands[] = {
 	  "  csample doctor\n"
 	  "  csample doctor -p 1234 --json\n",
 	  cmd_doctor },
+	{ CMD_SNAPSHOT, "snapshot", "",
+	  "-p PID -o FILE [OPTIONS]",
+	  "For tests: records what decoding the threads of a process touches, as\n"
+	  "include/csample/recording.h describes it.",
+	  NULL,
+	  cmd_snapshot },
 	{ CMD_VERSION, "version", "print the version", "", NULL, NULL, cmd_version },
 	{ CMD_HELP, "help", "explain a command", "[COMMAND]",
 	  "help man prints the manual page; help bash, help zsh and help fish what those shells need to\n"
@@ -400,6 +408,8 @@ static struct err *check(const struct command *command, struct options *opt)
 		return err_new(ERR_USAGE, "what to profile? -p PID, or -- and a command");
 	if (command->bit == CMD_DUMP && !opt->pid && !opt->core)
 		return err_new(ERR_USAGE, "which process? -p PID, or --core FILE");
+	if (command->bit == CMD_SNAPSHOT && (!opt->pid || !opt->output))
+		return err_new(ERR_USAGE, "-p PID and -o FILE are needed");
 	if (opt->core && opt->pid)
 		return err_new(ERR_USAGE, "-p %d and --core: only one of them", opt->pid);
 	if (opt->exe && !opt->core)

@@ -17,6 +17,7 @@ enum opt_capture { OPT_CAPTURE_AUTO, OPT_CAPTURE_PREEMPT, OPT_CAPTURE_STOP };
 
 struct options {
 	pid_t pid;      /* 0: not given */
+	pid_t tid;      /* snapshot: this thread only; 0: all */
 	double rate_hz; /* default 100; 0 < rate <= 10000 checked */
 	bool duration_set;
 	uint64_t duration_ns; /* 0: unlimited */
@@ -52,6 +53,7 @@ enum {
 	CMD_RECORD = 1 << 0,
 	CMD_DUMP = 1 << 1,
 	CMD_DOCTOR = 1 << 2,
+	CMD_SNAPSHOT = 1 << 5,
 	CMD_VERSION = 1 << 3,
 	CMD_HELP = 1 << 4,
 };
@@ -59,7 +61,7 @@ enum {
 struct command {
 	unsigned bit; /* CMD_... */
 	const char *name;
-	const char *summary;  /* a line in the list of commands */
+	const char *summary;  /* a line in the list of commands; "": not listed there */
 	const char *usage;    /* after "csample NAME " */
 	const char *about;    /* paragraph under the usage line; may be NULL */
 	const char *examples; /* indented lines; may be NULL */
@@ -116,6 +118,7 @@ const char *suggest(const char *word, const char *const *names, size_t n);
 struct err *cmd_record(const struct options *opt, int *status);
 struct err *cmd_dump(const struct options *opt, int *status);
 struct err *cmd_doctor(const struct options *opt, int *status);
+struct err *cmd_snapshot(const struct options *opt, int *status);
 struct err *cmd_version(const struct options *opt, int *status);
 struct err *cmd_help(const struct options *opt, int *status);
 

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CAPTURE_EXCERPT_H
+#define CAPTURE_EXCERPT_H
+
+#include <stdbool.h>
+
+#include <csample/image.h>
+#include <csample/strbuf.h>
+
+/* Appends an ELF file to b that has of img: the header, the segments (without their bytes), the
+ * build id, names and addresses of sections, those of symbols (NULL-terminated) that it defines
+ * with up to 16 bytes of each, and the bytes of sections that are small. True if it has one of
+ * them. */
+bool excerpt_image(const struct image *img, const char *const *symbols, struct strbuf *b);
+
+#endif
