@@ -60,10 +60,25 @@ static bool has_lock(struct runtime *rt)
 	return !py_of(rt)->layout.free_threaded;
 }
 
+/* As landmarks.c and find.c look for them. */
+static const char *const landmarks[] = {
+        "_PyRuntime",
+        "Py_Version",
+        "PyCode_Type",
+        "PyType_Type",
+        "_PyThreadState_Current",
+        "interp_head",
+        "PyInterpreterState_Head",
+        ".PyRuntime",
+        ".AsyncioDebug",
+        NULL,
+};
+
 const struct runtime_ops cpython_ops = {
         .name = "python",
         .title = "CPython",
         .kind = FRAME_PYTHON,
+        .landmarks = landmarks,
         .recognise = py_recognise,
         .attach = attach,
         .gather = py_gather,

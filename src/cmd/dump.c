@@ -449,7 +449,10 @@ static struct err *dump(struct dump *d)
 	                                             [OPT_NATIVE_NONE] = NATIVE_NONE};
 	d->decoder = decoder_create(d->strings, natives[d->opt->native], lookup_name, d->symbols);
 	d->decoding = decoding_open(d->decoder, d->target);
-	wait_for_runtimes(d->decoding);
+	if (d->core)
+		decoding_refresh(d->decoding);
+	else
+		wait_for_runtimes(d->decoding);
 	struct once_config config = {.nonblocking = d->opt->nonblocking, .decoding = d->decoding};
 	add_head(d);
 	err = d->core ? once_core_threads(d->core, d->symbols, &config, visit, d)
