@@ -151,6 +151,8 @@ struct runtime_ops {
 	void (*tasks)(struct runtime *rt, runtime_visit_task *visit, void *arg);
 	/* Has it a lock that one thread at a time holds (GIL)? */
 	bool (*has_lock)(struct runtime *rt);
+	/* Optional: the releases it can read, for people: "3.6 to 3.15". */
+	void (*releases)(char *buf, size_t len);
 };
 
 /* All runtimes csample knows, NULL-terminated. */

@@ -2,10 +2,11 @@
 /* Wiring only. */
 #include "cpython.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include <csample/mem.h>
+
+#include "version.h"
 
 static struct err *attach(struct target *t, struct image *img, uint64_t bias, struct runtime **ret)
 {
@@ -17,9 +18,8 @@ static struct err *attach(struct target *t, struct image *img, uint64_t bias, st
 		return err;
 	struct py *py = mem_zalloc(sizeof(*py));
 	py->base = (struct runtime){.ops = &cpython_ops, .target = t, .image = img, .bias = bias};
-	snprintf(py->base.version, sizeof(py->base.version), "%u.%u.%u%s", roots.hexversion >> 24,
-	         roots.hexversion >> 16 & 255, roots.hexversion >> 8 & 255,
-	         layout.free_threaded ? "t" : "");
+	py_version_text(roots.hexversion, layout.free_threaded, py->base.version,
+	                sizeof(py->base.version));
 	py->roots = roots;
 	py->layout = layout;
 	py->strings = t->strings;
@@ -92,4 +92,5 @@ const struct runtime_ops cpython_ops = {
         .locals = py_locals,
         .tasks = py_tasks,
         .has_lock = has_lock,
+        .releases = py_layout_releases,
 };

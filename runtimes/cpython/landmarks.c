@@ -146,6 +146,9 @@ void landmarks_find(struct image *img, struct landmarks *ret)
 	struct table t;
 	struct landmarks exported;
 	landmarks_find_exported(img, &exported);
+	*ret = exported;
+	if (exported.runtime && exported.code_type && exported.type_type)
+		return; /* no need for the long table */
 	*ret = (struct landmarks){0};
 	if (symbol_table(img, SHT_SYMTAB, &t))
 		search(&t, ret);
@@ -190,24 +193,44 @@ static bool is_program(const struct image *img)
 	return false;
 }
 
+/* Is this string somewhere in the bytes? */
+static bool holds(const uint8_t *bytes, size_t len, const char *after_first, char first)
+{
+	size_t wanted = strlen(after_first) + 1;
+	const uint8_t *end = bytes + len, *hit = bytes;
+	while ((hit = memmem(hit, (size_t)(end - hit), after_first, wanted))) {
+		if (hit > bytes && hit[-1] == (uint8_t)first)
+			return true;
+		hit++;
+	}
+	return false;
+}
+
 bool landmarks_look_like_interpreter(struct image *img)
 {
-	/* A member of code objects, what `class` compiles to, a file of the standard library. */
-	static const char *const texts[] = {"co_firstlineno", "__build_class__",
-	                                    "<frozen importlib._bootstrap>"};
-	size_t found = 0, budget = MAX_TEXT;
+	/* A member of code objects, what `class` compiles to, a frozen module, an exception, a
+	 * setting. Without their first letters, or csample itself would look like one. */
+	static const struct {
+		char first;
+		const char *rest;
+	} texts[] = {{'c', "o_firstlineno"},
+	             {'_', "_build_class__"},
+	             {'<', "frozen importlib._bootstrap>"},
+	             {'G', "eneratorExit"},
+	             {'P', "YTHONHASHSEED"}};
 	if (!is_program(img))
 		return false;
-	for (size_t i = 0; i < ARRAY_SIZE(texts); i++, budget = MAX_TEXT) {
-		for (size_t k = 0; k < img->n_segments && found == i; k++) {
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		size_t budget = MAX_TEXT;
+		bool found = false;
+		for (size_t k = 0; k < img->n_segments && !found; k++) {
 			const struct image_segment *s = &img->segments[k];
 			size_t len = s->filesz < budget ? s->filesz : budget;
 			const uint8_t *bytes = image_bytes(img, s->vaddr, len);
 			budget -= len;
-			if (bytes && memmem(bytes, len, texts[i], strlen(texts[i]) + 1))
-				found++;
+			found = bytes && holds(bytes, len, texts[i].rest, texts[i].first);
 		}
-		if (found == i)
+		if (!found)
 			return false;
 	}
 	return true;

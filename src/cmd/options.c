@@ -252,9 +252,6 @@ static struct err *unknown_long(const struct command *command, const char *word,
 	const char *names[2 * ARRAY_SIZE(option_rows)];
 	size_t n = long_names(command, names);
 	_cleanup_free_ char *name = mem_strndup(word, len);
-	const char *near = suggest(name, names, n);
-	if (near)
-		return err_new(ERR_USAGE, "no option --%s; did you mean --%s?", name, near);
 	for (size_t i = 0; i < n_option_rows; i++) {
 		if (strcmp(option_rows[i].name, name) != 0)
 			continue;
@@ -263,6 +260,9 @@ static struct err *unknown_long(const struct command *command, const char *word,
 				return err_new(ERR_USAGE, "--%s is an option of %s", name,
 				               commands[c].name);
 	}
+	const char *near = suggest(name, names, n);
+	if (near)
+		return err_new(ERR_USAGE, "no option --%s; did you mean --%s?", name, near);
 	return err_new(ERR_USAGE, "no option --%s; see csample %s --help", name, command->name);
 }
 

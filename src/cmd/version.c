@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 
+#include <csample/runtime.h>
+
 #include "options.h"
 
 const char csample_version[] = "0.1.0";
@@ -14,5 +16,12 @@ struct err *cmd_version(const struct options *opt, int *status)
 #else
 	printf("csample %s (aarch64)\n", csample_version);
 #endif
+	for (const struct runtime_ops *const *ops = all_runtimes; *ops; ops++) {
+		char releases[64];
+		if (!(*ops)->releases)
+			continue;
+		(*ops)->releases(releases, sizeof(releases));
+		printf("%s %s\n", (*ops)->title, releases);
+	}
 	return NULL;
 }

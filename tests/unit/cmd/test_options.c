@@ -80,6 +80,42 @@ static void forms_of_options(void **state)
 	assert_string_equal(opt.output, "-");
 }
 
+/* py-spy's users write -n; the value is optional, and only behind "=". */
+static void native_frames(void **state)
+{
+	(void)state;
+	assert_int_equal(parsed("record -p 1", "record").native, OPT_NATIVE_OWN);
+	assert_int_equal(parsed("record -np 1", "record").native, OPT_NATIVE_OWN);
+	assert_int_equal(parsed("record --native -p 1", "record").native, OPT_NATIVE_OWN);
+	assert_int_equal(parsed("record --native=all -p 1", "record").native, OPT_NATIVE_ALL);
+	assert_int_equal(parsed("dump --nat=none -p 1", "dump").native, OPT_NATIVE_NONE);
+	assert_int_equal(parsed("record --native=all -n -p 1", "record").native, OPT_NATIVE_OWN);
+	refused("record --native=some -p 1", "own|all|none");
+	refused("record --native= -p 1", "own|all|none");
+	refused("record -p 1 --native all", "all");
+}
+
+static void idle_threads(void **state)
+{
+	(void)state;
+	assert_int_equal(parsed("record -ip 1", "record").event, OPT_WALL);
+	assert_int_equal(parsed("record --idle -e wall -p 1", "record").event, OPT_WALL);
+	assert_int_equal(parsed("record -p 1", "record").event, OPT_CPU);
+	refused("record -i -e cpu -p 1", "--idle");
+	refused("dump -i -p 1", "-i");
+}
+
+static void python_options(void **state)
+{
+	(void)state;
+	assert_true(parsed("record -gp 1", "record").gil);
+	assert_false(parsed("record -p 1", "record").gil);
+	assert_true(parsed("dump -lp 1", "dump").locals);
+	assert_true(parsed("record --nolineno -p 1", "record").functions);
+	refused("record --locals -p 1", "dump");
+	refused("dump --gil -p 1", "record");
+}
+
 static void child_keeps_its_arguments(void **state)
 {
 	(void)state;
@@ -126,7 +162,7 @@ static void usage_errors_say_what_to_do(void **state)
 	refused("record -p 1 --threads=yes", "takes no value");
 	refused("record -p 1 --duraiton 3", "did you mean --duration");
 	refused("record -p 1 --json", "option of dump");
-	refused("record -p 1 --n", "nonblocking, nolineno");
+	refused("record -p 1 --n", "nonblocking, native, nolineno");
 	refused("record -p 1 --=3", "no option --");
 	refused("record -p 1 -y", "no option -y");
 	refused("dump -p 1 -r 3", "no option -r");
@@ -321,6 +357,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(forms_of_options),
+	        cmocka_unit_test(native_frames),
+	        cmocka_unit_test(idle_threads),
+	        cmocka_unit_test(python_options),
 	        cmocka_unit_test(child_keeps_its_arguments),
 	        cmocka_unit_test(help_is_everywhere),
 	        cmocka_unit_test(usage_errors_say_what_to_do),

@@ -21,15 +21,20 @@ struct book {
 	struct sink sink;
 };
 
-static void open_book(struct book *b, bool wall, bool threads)
+static void open_book_as(struct book *b, const struct ledger_config *config)
 {
 	*b = (struct book){.strings = strings_create(), .target.proc_fd = -1};
 	snprintf(b->target.comm, sizeof(b->target.comm), "prog");
 	b->profile = profile_create(b->strings);
-	struct ledger_config config = {.wall = wall, .threads = threads, .period_ns = PERIOD};
-	b->ledger = ledger_create(b->profile, &config);
+	b->ledger = ledger_create(b->profile, config);
 	b->sink = ledger_sink(b->ledger);
 	b->sink.on_process(b->sink.arg, &b->target);
+}
+
+static void open_book(struct book *b, bool wall, bool threads)
+{
+	struct ledger_config config = {.wall = wall, .threads = threads, .period_ns = PERIOD};
+	open_book_as(b, &config);
 }
 
 static void close_book(struct book *b)
@@ -126,6 +131,108 @@ static void ended_threads_get_a_period_at_most(void **state)
 	close_book(&b);
 }
 
+static void observe_lock(struct book *b, uint64_t pc, enum captured_by by, uint64_t wall_ns,
+                         bool holds_lock)
+{
+	struct raw_frame frame = {.kind = RAW_ANON, .addr = pc};
+	uint64_t cfa = 0;
+	struct stack stack = {.frames = &frame, .cfas = &cfa, .n = 1, .cap = 1, .end = STACK_ROOT};
+	struct snapshot snap = {.tid = 1, .by = by, .cpu_ns = 10 * MS, .wall_ns = wall_ns};
+	b->sink.on_stack(b->sink.arg, &snap, &stack, &(struct decoded){.holds_lock = holds_lock});
+}
+
+/* What a thread does without the lock is not in the profile, neither as its own stack nor as
+ * someone's share of the rest. */
+static void only_who_holds_the_lock(void **state)
+{
+	(void)state;
+	struct book b;
+	struct stats stats = {.target_cpu_ns = 200 * MS, .samples = 3};
+	struct ledger_config config = {.lock_only = true, .period_ns = PERIOD};
+	open_book_as(&b, &config);
+	observe_lock(&b, 0xa, BY_PREEMPT, 0, true);
+	observe_lock(&b, 0xb, BY_PREEMPT, 0, false);
+	observe_lock(&b, 0xa, BY_PREEMPT, 0, true);
+	b.sink.on_thread_end(b.sink.arg, 1, true, 5 * MS);
+	ledger_settle(b.ledger, &stats);
+	assert_int_equal(ms_at(&b, 0xa, NULL), 20);
+	assert_int_equal(ms_at(&b, 0xb, NULL), 0);
+	assert_int_equal(b.profile->total[1], 20 * MS);
+	assert_int_equal(stats.samples, 2);
+	assert_int_equal(stats.profile_cpu_ns, 20 * MS);
+	assert_int_equal(stats.not_sampled_ns, 0);
+	close_book(&b);
+}
+
+static void only_who_sleeps_with_the_lock(void **state)
+{
+	(void)state;
+	struct book b;
+	struct ledger_config config = {.lock_only = true, .wall = true, .period_ns = PERIOD};
+	open_book_as(&b, &config);
+	observe_lock(&b, 0xa, BY_ASLEEP, 20 * MS, true);
+	b.sink.on_repeat(b.sink.arg, 1, 1, 10 * MS); /* sleeps on, as it was */
+	observe_lock(&b, 0xb, BY_ASLEEP, 40 * MS, false);
+	b.sink.on_repeat(b.sink.arg, 1, 1, 10 * MS);
+	assert_int_equal(ms_at(&b, 0xa, NULL), 30);
+	assert_int_equal(b.profile->total[1], 30 * MS);
+	close_book(&b);
+}
+
+static bool known_name;
+static bool runtime_name(struct runtime *rt, pid_t tid, char *buf, size_t len)
+{
+	(void)rt;
+	snprintf(buf, len, "Worker-%d", (int)tid);
+	return known_name;
+}
+
+/* A thread's root has the name its runtime gave it, from when that is known. */
+static void threads_are_named_by_their_runtime(void **state)
+{
+	(void)state;
+	static const struct runtime_ops ops = {.name = "test", .thread_name = runtime_name};
+	struct runtime rt = {.ops = &ops};
+	struct decoded decoded = {.runtime = &rt};
+	struct raw_frame frame = {.kind = RAW_ANON, .addr = 1};
+	uint64_t cfa = 0;
+	struct stack stack = {.frames = &frame, .cfas = &cfa, .n = 1, .cap = 1, .end = STACK_ROOT};
+	struct snapshot snap = {.tid = 7, .by = BY_PREEMPT, .cpu_ns = MS};
+	struct book b;
+	open_book(&b, false, true);
+	for (int i = 0; i < 3; i++) {
+		known_name = i == 1;
+		b.sink.on_stack(b.sink.arg, &snap, &stack, &decoded);
+	}
+	const char *names[3] = {0};
+	size_t n = 0;
+	for (size_t i = 0; i < b.profile->n_locations; i++)
+		if (b.profile->locations[i].raw.kind == RAW_THREAD && n < 3)
+			names[n++] = (const char *)(uintptr_t)b.profile->locations[i].raw.aux;
+	assert_int_equal(n, 2);
+	assert_string_equal(names[0], "prog");
+	assert_string_equal(names[1], "Worker-7");
+	close_book(&b);
+}
+
+/* Deeper than unwinding goes: a runtime's frames. */
+static void deep_stacks_fit(void **state)
+{
+	(void)state;
+	enum { N = 3 * STACK_MAX_FRAMES };
+	static struct raw_frame frames[N];
+	static uint64_t cfas[N];
+	for (size_t i = 0; i < N; i++)
+		frames[i] = (struct raw_frame){.kind = RAW_ANON, .addr = i + 1};
+	struct stack stack = {frames, cfas, N, N, STACK_SHORT};
+	struct snapshot snap = {.tid = 7, .by = BY_PREEMPT, .cpu_ns = MS};
+	struct book b;
+	open_book(&b, false, true);
+	b.sink.on_stack(b.sink.arg, &snap, &stack, &(struct decoded){0});
+	assert_int_equal(b.profile->n_nodes, 1 + N + 2);
+	close_book(&b);
+}
+
 static void an_empty_profile_stays_empty(void **state)
 {
 	(void)state;
@@ -187,6 +294,10 @@ int main(void)
 	        cmocka_unit_test(cpu_time_goes_where_it_was_seen),
 	        cmocka_unit_test(what_no_stack_carried_is_shown),
 	        cmocka_unit_test(ended_threads_get_a_period_at_most),
+	        cmocka_unit_test(only_who_holds_the_lock),
+	        cmocka_unit_test(only_who_sleeps_with_the_lock),
+	        cmocka_unit_test(threads_are_named_by_their_runtime),
+	        cmocka_unit_test(deep_stacks_fit),
 	        cmocka_unit_test(an_empty_profile_stays_empty),
 	        cmocka_unit_test(wall_time_is_split_by_what_the_scheduler_says),
 	        cmocka_unit_test(cut_stacks_and_threads_are_marked),
