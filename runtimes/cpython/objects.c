@@ -279,11 +279,11 @@ bool py_attribute(struct py *py, struct rmem *rm, uint64_t object, const char *n
 }
 
 bool py_find_module(struct py *py, struct rmem *rm, uint64_t interp, const char *name,
-                    uint64_t *dict_ret)
+                    uint64_t *key_cache, uint64_t *dict_ret)
 {
 	uint64_t modules, module;
 	return py_read_field(rm, interp, py->layout.interp.modules, &modules) && modules &&
-	       py_dict_find(py, rm, modules, name, NULL, &module) &&
+	       py_dict_find(py, rm, modules, name, key_cache, &module) &&
 	       py_read_field(rm, module, py->layout.module_dict, dict_ret) && *dict_ret;
 }
 

@@ -64,7 +64,7 @@ bool py_attribute(struct py *py, struct rmem *rm, uint64_t object, const char *n
                   uint64_t *key_cache, uint64_t *ret);
 /* A module of the interpreter by its full name; its dict. */
 bool py_find_module(struct py *py, struct rmem *rm, uint64_t interp, const char *name,
-                    uint64_t *dict_ret);
+                    uint64_t *key_cache, uint64_t *dict_ret);
 /* Elements of a tuple or list at addr, at most max; returns how many were read, *n_ret is how many
  * it claims. False: not readable. */
 bool py_read_tuple(struct py *py, struct rmem *rm, uint64_t addr, uint64_t *items, size_t max,

@@ -4,7 +4,9 @@
 #ifndef TEST_PYTHON_H
 #define TEST_PYTHON_H
 
+#include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -31,18 +33,27 @@ struct python {
 	struct py py;
 };
 
-/* The path of that release's interpreter; false: it is not to be had here. */
-static inline bool python_path(const char *release, char *path, size_t len)
+/* The path of that release's interpreter, asked for once; "": it is not to be had here. */
+static inline const char *python_path(const char *release)
 {
+	static struct {
+		char release[16], path[512];
+		bool asked;
+	} known[16];
+	size_t i = 0;
+	while (known[i].asked && strcmp(known[i].release, release))
+		i++;
+	if (known[i].asked)
+		return known[i].path;
+	known[i].asked = true;
+	snprintf(known[i].release, sizeof(known[i].release), "%s", release);
 	char command[128];
 	snprintf(command, sizeof(command), "python3 tests/e2e/pythons.py %s 2>/dev/null", release);
-	FILE *f = popen(command, "r");
-	bool found = f && fgets(path, (int)len, f);
-	if (f)
-		found = !pclose(f) && found;
-	if (found)
-		path[strcspn(path, "\n")] = '\0';
-	return found;
+	FILE *f = popen(command, "re");
+	if (!f || !fgets(known[i].path, sizeof(known[i].path), f) || pclose(f))
+		known[i].path[0] = '\0';
+	known[i].path[strcspn(known[i].path, "\n")] = '\0';
+	return known[i].path;
 }
 
 static inline uint16_t release_number(const char *release)
@@ -52,33 +63,73 @@ static inline uint16_t release_number(const char *release)
 	return (uint16_t)PYVER(3, minor);
 }
 
-/* Starts the script; what it prints is to be read from p->from. False: no such interpreter. */
-static inline bool python_start(struct python *p, const char *release, const char *script)
+/* One at a time: what a test that failed has left is ended by the next, or at the end of all. */
+static inline struct python *the_python(void)
 {
-	char path[512];
+	static struct python p;
+	return &p;
+}
+
+/* Nobody runs there any more; what was read of it stays. */
+static inline void python_kill(struct python *p)
+{
+	if (!p->to)
+		return;
+	kill(p->pid, SIGKILL);
+	waitpid(p->pid, NULL, 0);
+	fclose(p->to);
+	fclose(p->from);
+	p->to = NULL;
+}
+
+static inline int python_end(void **state)
+{
+	struct python *p = the_python();
+	(void)state;
+	if (!p->pid)
+		return 0;
+	python_kill(p);
+	rmem_live_deinit(&p->mem);
+	py_codes_destroy(p->py.codes);
+	py_thread_names_destroy(p->py.thread_names);
+	strings_destroy(p->strings);
+	p->pid = 0;
+	return 0;
+}
+
+static inline pid_t run_script(const char *interpreter, const char *script, FILE **to, FILE **from)
+{
 	int in[2], out[2];
-	const struct py_layout *layout = py_layout_find(release_number(release), false);
-	*p = (struct python){0};
-	if (!python_path(release, path, sizeof(path)))
-		return false;
-	assert_non_null(layout);
-	assert_int_equal(pipe(in), 0);
-	assert_int_equal(pipe(out), 0);
-	p->pid = fork();
-	assert_int_not_equal(p->pid, -1);
-	if (!p->pid) {
+	assert_int_equal(pipe2(in, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+	pid_t pid = fork();
+	assert_int_not_equal(pid, -1);
+	if (!pid) {
 		dup2(in[0], 0);
 		dup2(out[1], 1);
-		close(in[1]);
-		close(out[0]);
-		execl(path, path, script, (char *)NULL);
+		execl(interpreter, interpreter, script, (char *)NULL);
 		_exit(127);
 	}
 	close(in[0]);
 	close(out[1]);
-	p->to = fdopen(in[1], "w");
-	p->from = fdopen(out[0], "r");
-	p->strings = strings_create();
+	*to = fdopen(in[1], "w");
+	*from = fdopen(out[0], "r");
+	return pid;
+}
+
+/* Starts the script; what it prints is to be read from p->from. Skips the test when there is no
+ * such interpreter. */
+static inline struct python *python_start(const char *release, const char *script)
+{
+	const char *path = python_path(release);
+	struct python *p = the_python();
+	const struct py_layout *layout = py_layout_find(release_number(release), false);
+	python_end(NULL);
+	if (!*path)
+		skip();
+	assert_non_null(layout);
+	*p = (struct python){.strings = strings_create()};
+	p->pid = run_script(path, script, &p->to, &p->from);
 	rmem_live_init(&p->mem, p->pid);
 	p->target = (struct target){.pid = p->pid, .rm = &p->mem.rm, .strings = p->strings};
 	p->py.base.target = &p->target;
@@ -86,7 +137,7 @@ static inline bool python_start(struct python *p, const char *release, const cha
 	p->py.strings = p->strings;
 	p->py.codes = py_codes_create(p->strings);
 	p->py.thread_names = py_thread_names_create();
-	return true;
+	return p;
 }
 
 /* The next line, without its end; NULL at ".". */
@@ -103,20 +154,6 @@ static inline void python_go_on(struct python *p)
 {
 	fputs("\n", p->to);
 	fflush(p->to);
-}
-
-static inline void python_end(struct python *p)
-{
-	if (!p->pid)
-		return;
-	fclose(p->to);
-	fclose(p->from);
-	waitpid(p->pid, NULL, 0);
-	rmem_live_deinit(&p->mem);
-	py_codes_destroy(p->py.codes);
-	py_thread_names_destroy(p->py.thread_names);
-	strings_destroy(p->strings);
-	p->pid = 0;
 }
 
 /* The same test for each release, under the release's name. */

@@ -3,16 +3,14 @@
 
 static void each_object_is_shown_as_python_does(void **state)
 {
-	struct python p;
+	struct python *p = python_start(*state, SCRIPTS "objects.py");
 	static char line[1 << 16];
 	unsigned compared = 0, wrong = 0;
-	if (!python_start(&p, *state, SCRIPTS "objects.py"))
-		skip();
-	while (python_line(&p, line, sizeof(line))) {
+	while (python_line(p, line, sizeof(line))) {
 		struct strbuf b = {0};
 		char *expected;
 		uint64_t addr = strtoull(line, &expected, 16);
-		py_repr(&p.py, p.target.rm, addr, &b);
+		py_repr(&p->py, p->target.rm, addr, &b);
 		if (!b.s || strcmp(b.s, expected + 1)) {
 			print_error("%s: %s instead of %s\n", (char *)*state, b.s, expected + 1);
 			wrong++;
@@ -20,7 +18,6 @@ static void each_object_is_shown_as_python_does(void **state)
 		strbuf_free(&b);
 		compared++;
 	}
-	python_end(&p);
 	assert_int_equal(wrong, 0);
 	assert_true(compared > 500);
 }
@@ -30,5 +27,5 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        PYTHON_TESTS(each_object_is_shown_as_python_does),
 	};
-	return cmocka_run_group_tests_name("objects", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("objects", tests, NULL, python_end);
 }

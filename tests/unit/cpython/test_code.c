@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <time.h>
+
+#include "python.h"
+
+struct shown {
+	uint64_t addr;
+	int32_t first;
+	char *name, *file, *lines;
+};
+
+static struct shown parse(char *line)
+{
+	struct shown s = {.addr = strtoull(strsep(&line, "\t"), NULL, 16)};
+	s.first = atoi(strsep(&line, "\t"));
+	s.name = strsep(&line, "\t");
+	s.file = strsep(&line, "\t");
+	s.lines = strsep(&line, "\t");
+	return s;
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static unsigned compare_lines(struct python *p, const struct shown *s, uint32_t entry)
+{
+	unsigned wrong = 0;
+	assert_int_equal(py_code_line(p->py.codes, entry, -1), s->first);
+	for (char *save = NULL, *span = strtok_r(s->lines, " ", &save); span;
+	     span = strtok_r(NULL, " ", &save)) {
+		unsigned at, line;
+		assert_int_equal(sscanf(span, "%u:%u", &at, &line), 2);
+		if (py_code_line(p->py.codes, entry, at) != line)
+			wrong++;
+	}
+	return wrong;
+}
+
+static void expect_code(struct python *p, const struct shown *s)
+{
+	struct snapshot snap = {.time_ns = now_ns()};
+	struct frame f;
+	uint32_t entry = py_code_entry(&p->py, &snap, s->addr);
+	if (!entry)
+		fail_msg("%s at %lx is no code", s->name, (long)s->addr);
+	py_describe(&p->py.base, (struct raw_frame){.addr = entry, .aux = 5}, &f);
+	assert_string_equal(f.function, s->name);
+	assert_string_equal(f.file, s->file);
+	assert_int_equal(f.line, 5);
+	assert_int_equal(f.kind, FRAME_PYTHON);
+	assert_int_equal(compare_lines(p, s, entry), 0);
+}
+
+static void each_code_has_its_name_file_and_lines(void **state)
+{
+	struct python *p = python_start(*state, SCRIPTS "code.py");
+	static char line[1 << 20];
+	unsigned compared = 0;
+	for (; python_line(p, line, sizeof(line)); compared++) {
+		struct shown s = parse(line);
+		expect_code(p, &s);
+	}
+	assert_true(compared > 100);
+}
+
+/* The next of the same shape may be at the same addresses: the old name must never come back. */
+static void memory_used_again_is_another_code(void **state)
+{
+	struct python *p = python_start(*state, SCRIPTS "reuse.py");
+	static char line[4096];
+	unsigned rounds = 0, again = 0;
+	for (uint64_t last = 0; fgets(line, sizeof(line), p->from); rounds++) {
+		line[strcspn(line, "\n")] = '\0';
+		struct shown s = parse(line);
+		/* Late enough not to be answered from trust alone. */
+		struct snapshot snap = {.time_ns = now_ns() + (rounds + 1) * 1000000000ull};
+		struct frame f;
+		uint32_t entry = py_code_entry(&p->py, &snap, s.addr);
+		if (!entry) /* what was there is gone; from now on it is the new one */
+			entry = py_code_entry(&p->py, &snap, s.addr);
+		assert_int_not_equal(entry, 0);
+		py_describe(&p->py.base, (struct raw_frame){.addr = entry}, &f);
+		assert_string_equal(f.function, s.name);
+		again += s.addr == last;
+		last = s.addr;
+		assert_null(python_line(p, line, sizeof(line)));
+		python_go_on(p);
+	}
+	assert_int_equal(rounds, 40);
+	print_message("%s: %u times in the same memory\n", (char *)*state, again);
+}
+
+static void a_guard_of_another_time_is_not_believed(void **state)
+{
+	struct python *p = python_start(*state, SCRIPTS "reuse.py");
+	static char line[4096];
+	assert_non_null(python_line(p, line, sizeof(line)));
+	struct shown s = parse(line);
+	uint8_t bytes[PY_CODE_GUARD_BYTES];
+	struct snapshot snap = {.time_ns = now_ns(), .n_regions = 1, .bytes = bytes};
+	snap.regions[0] = (struct region){s.addr, p->py.layout.code.size, 0};
+	assert_null(rmem_read(p->target.rm, s.addr, bytes, p->py.layout.code.size));
+	uint32_t entry = py_code_entry(&p->py, &snap, s.addr);
+	assert_int_not_equal(entry, 0);
+	assert_int_equal(py_code_entry(&p->py, &snap, s.addr), entry);
+	bytes[p->py.layout.code.filename.at] ^= 1;
+	assert_int_equal(py_code_entry(&p->py, &snap, s.addr), 0);
+	bytes[p->py.layout.code.filename.at] ^= 1;
+	assert_int_equal(py_code_entry(&p->py, &snap, s.addr),
+	                 entry); /* the same text is one code */
+	assert_int_equal(py_code_entry(&p->py, &snap, s.addr + 8), 0);
+	assert_int_equal(py_code_entry(&p->py, &snap, 0x10), 0);
+}
+
+static void code_settles_when_it_is_old_and_unchanged(void **state)
+{
+	struct python *p = python_start(*state, SCRIPTS "reuse.py");
+	static char line[4096];
+	assert_non_null(python_line(p, line, sizeof(line)));
+	struct shown s = parse(line);
+	struct snapshot snap = {.time_ns = now_ns()};
+	assert_int_not_equal(py_code_entry(&p->py, &snap, s.addr), 0);
+	py_codes_refresh(&p->py);
+	assert_false(py_code_is_settled(p->py.codes, s.addr));
+	while (!py_code_is_settled(p->py.codes, s.addr)) {
+		nanosleep(&(struct timespec){0, 20000000}, NULL);
+		py_codes_refresh(&p->py);
+	}
+	assert_true(now_ns() - snap.time_ns >= 1000000000u);
+	python_kill(p);
+	py_codes_refresh(&p->py);
+	assert_false(py_code_is_settled(p->py.codes, s.addr));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        PYTHON_TESTS(each_code_has_its_name_file_and_lines),
+	        PYTHON_TESTS(memory_used_again_is_another_code),
+	        PYTHON_TESTS(a_guard_of_another_time_is_not_believed),
+	        {"code_settles_when_it_is_old_and_unchanged",
+	         code_settles_when_it_is_old_and_unchanged, NULL, NULL, "3.11"},
+	};
+	return cmocka_run_group_tests_name("code", tests, NULL, python_end);
+}
