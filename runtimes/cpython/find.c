@@ -114,10 +114,13 @@ static uint32_t find_version(struct target *t, struct image *img, uint64_t bias,
                              const struct landmarks *marks)
 {
 	uint32_t hex = 0;
-	const uint8_t *bytes =
-	        marks->version ? image_bytes(img, marks->version, sizeof(hex)) : NULL;
-	if (bytes) {
-		memcpy(&hex, bytes, sizeof(hex));
+	uint64_t constant = 0;
+	if (marks->version) { /* a constant: in the file as in memory */
+		const uint8_t *bytes = image_bytes(img, marks->version, sizeof(hex));
+		if (bytes)
+			memcpy(&hex, bytes, sizeof(hex));
+		if (!py_version_plausible(hex) && read_word(t, marks->version + bias, &constant))
+			hex = (uint32_t)constant;
 		if (py_version_plausible(hex))
 			return hex;
 	}
@@ -239,9 +242,11 @@ static uint64_t uptime_ticks(void)
 	return (uint64_t)now.tv_sec * (uint64_t)sysconf(_SC_CLK_TCK);
 }
 
-/* Too young a process may simply not be ready. */
+/* Too young a process may simply not be ready; a core file changes no more. */
 static bool has_settled(const struct target *t)
 {
+	if (t->proc_fd < 0)
+		return true;
 	uint64_t since = t->start_time + SETTLED_AFTER_SEC * (uint64_t)sysconf(_SC_CLK_TCK);
 	return uptime_ticks() > since;
 }
@@ -391,9 +396,16 @@ bool py_find_asyncio(struct py *py)
 		    (img != py->base.image && !strstr(img->path, "_asyncio")) ||
 		    !landmarks_section(img, ".AsyncioDebug", &section))
 			continue;
-		const uint8_t *bytes = image_bytes(img, section.vaddr, section.size);
-		if (bytes && py_describe_asyncio(bytes, section.size, &py->layout))
+		uint8_t copy[ASYNCIO_DESCRIPTION_BYTES]; /* constants: in the file as in memory */
+		const uint8_t *bytes = image_bytes(img, section.vaddr, sizeof(copy));
+		if (bytes && py_describe_asyncio(bytes, sizeof(copy), &py->layout))
 			return true;
+		struct err *err =
+		        rmem_read(py->base.target->rm, section.vaddr + maps->items[i].bias, copy,
+		                  sizeof(copy));
+		if (!err && py_describe_asyncio(copy, sizeof(copy), &py->layout))
+			return true;
+		err_free(err);
 	}
 	return false;
 }

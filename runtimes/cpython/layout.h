@@ -226,6 +226,7 @@ struct err *py_describe_self(const uint8_t *bytes, uint64_t len, struct py_layou
 
 /* 3.14 on: fills l->asyncio from the len bytes of the section .AsyncioDebug; false, and l is
  * untouched, when they are implausible. */
+#define ASYNCIO_DESCRIPTION_BYTES 104
 bool py_describe_asyncio(const uint8_t *bytes, uint64_t len, struct py_layout *l);
 
 #endif

@@ -31,6 +31,29 @@ static struct err *set_string(const struct option_row *row, const char *value, s
 
 static struct err *set_pid(const struct option_row *row, const char *value, struct options *opt)
 {
+	(void)row;
+	for (const char *p = value; p; p = *p ? p + 1 : NULL) {
+		size_t len = strcspn(p, ",");
+		_cleanup_free_ char *one = mem_strndup(p, len);
+		pid_t pid;
+		struct err *err = value_pid(one, &pid);
+		if (err)
+			return err;
+		bool known = false;
+		for (size_t i = 0; i < opt->n_pids; i++)
+			known |= opt->pids[i] == pid;
+		if (!known && opt->n_pids == OPT_MAX_PIDS)
+			return err_new(ERR_USAGE, "more than %d processes", OPT_MAX_PIDS);
+		if (!known)
+			opt->pids[opt->n_pids++] = pid;
+		opt->pid = opt->pids[0];
+		p += len;
+	}
+	return NULL;
+}
+
+static struct err *set_tid(const struct option_row *row, const char *value, struct options *opt)
+{
 	return value_pid(value, member(row, opt));
 }
 
@@ -73,12 +96,17 @@ static const char what[] = "What to look at", how[] = "How", output[] = "Output"
 
 /* clang-format off */
 const struct option_row option_rows[] = {
-	{ 'p', "pid", "PID", CMD_RECORD | CMD_DUMP | CMD_DOCTOR | CMD_SNAPSHOT, set_pid, AT(pid), what,
-	  "the process", NULL, NULL },
+	{ 'p', "pid", "PID[,PID]", CMD_RECORD | CMD_DUMP | CMD_DOCTOR | CMD_SNAPSHOT, set_pid, AT(pid), what,
+	  "the process; record and dump take several", NULL, NULL },
+	{ 's', "subprocesses", NULL, CMD_RECORD | CMD_DUMP, set_flag, AT(subprocesses), what,
+	  "its child processes too, and theirs; record follows those created later", NULL,
+	  NULL },
 	{ 0, "core", "FILE", CMD_DUMP, set_string, AT(core), what,
 	  "a core file instead of a process", NULL, NULL },
 	{ 0, "exe", "PATH", CMD_DUMP, set_string, AT(exe), what,
 	  "with --core: the program it is of, if that is not where it was", NULL, NULL },
+	{ 0, "tid", "TID", CMD_SNAPSHOT, set_tid, AT(tid), what,
+	  "this thread only", NULL, NULL },
 	{ 'e', "event", "cpu|cycles|wall", CMD_RECORD, set_event, AT(event), what,
 	  "what is counted: time on a CPU (default), hardware cycles, or wall time of all threads",
 	  NULL, NULL },
@@ -110,8 +138,6 @@ const struct option_row option_rows[] = {
 	  "tell threads apart: the thread is the root of its stacks", NULL, NULL },
 	{ 'F', "function", NULL, CMD_RECORD, set_flag, AT(functions), frames,
 	  "names without lines", "nolineno", NULL },
-	{ 0, "tid", "TID", CMD_SNAPSHOT, set_pid, AT(tid), what,
-	  "this thread only", NULL, NULL },
 	{ 'l', "locals", NULL, CMD_DUMP | CMD_SNAPSHOT, set_flag, AT(locals), frames,
 	  "arguments and local variables of Python frames", NULL, NULL },
 	{ 0, "kernel", NULL, CMD_RECORD, set_flag, AT(kernel), frames,
@@ -417,6 +443,10 @@ static struct err *check(const struct command *command, struct options *opt)
 	if (opt->pid && child)
 		return err_new(ERR_USAGE, "-p %d and a command after --: only one of them",
 		               opt->pid);
+	if (command->bit == CMD_DOCTOR && opt->n_pids > 1)
+		return err_new(ERR_USAGE, "one process at a time: -p %d", opt->pid);
+	if (opt->core && opt->subprocesses)
+		return err_new(ERR_USAGE, "--core: a core file has no --subprocesses");
 	if (opt->nonblocking && opt->capture == OPT_CAPTURE_STOP)
 		return err_new(ERR_USAGE, "--nonblocking forbids what --capture stop asks for");
 	if (opt->idle && opt->event_set && opt->event != OPT_WALL)

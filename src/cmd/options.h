@@ -15,10 +15,15 @@ enum opt_event { OPT_CPU, OPT_CYCLES, OPT_WALL };
 enum opt_native { OPT_NATIVE_OWN, OPT_NATIVE_ALL, OPT_NATIVE_NONE };
 enum opt_capture { OPT_CAPTURE_AUTO, OPT_CAPTURE_PREEMPT, OPT_CAPTURE_STOP };
 
+#define OPT_MAX_PIDS 256
+
 struct options {
-	pid_t pid;      /* 0: not given */
-	pid_t tid;      /* snapshot: this thread only; 0: all */
-	double rate_hz; /* default 100; 0 < rate <= 10000 checked */
+	pid_t pid; /* the first of these; 0: none */
+	pid_t pids[OPT_MAX_PIDS];
+	size_t n_pids;
+	pid_t tid;         /* snapshot: this thread only; 0: all */
+	bool subprocesses; /* -s */
+	double rate_hz;    /* default 100; 0 < rate <= 10000 checked */
 	bool duration_set;
 	uint64_t duration_ns; /* 0: unlimited */
 	const char *output;   /* NULL: not given */

@@ -48,7 +48,9 @@ struct recording {
 	struct images *images;
 	struct symbols *symbols;
 	struct decoder *decoder;
-	struct target *target;
+	struct target *target; /* the first of these */
+	struct target *targets[OPT_MAX_PIDS];
+	size_t n_targets;
 	struct profile *profile;
 	struct ledger *ledger;
 	struct engine *engine;
@@ -123,8 +125,18 @@ static struct err *open_target(struct recording *r)
 	                                             [OPT_NATIVE_ALL] = NATIVE_ALL,
 	                                             [OPT_NATIVE_NONE] = NATIVE_NONE};
 	r->decoder = decoder_create(r->strings, natives[r->opt->native], lookup_name, r->symbols);
-	return target_open(r->opt->child_argv ? r->child.pid : r->opt->pid, r->images, r->strings,
-	                   &r->target);
+	const pid_t *pids = r->opt->child_argv ? &r->child.pid : r->opt->pids;
+	size_t n = r->opt->child_argv ? 1 : r->opt->n_pids;
+	for (; r->n_targets < n && !err; r->n_targets += !err)
+		err = target_open(pids[r->n_targets], r->images, r->strings,
+		                  &r->targets[r->n_targets]);
+	r->target = r->targets[0];
+	return err;
+}
+
+static bool is_several(const struct recording *r)
+{
+	return r->opt->subprocesses || r->n_targets > 1;
 }
 
 static struct err *no_lock(const struct runtime *rt)
@@ -135,10 +147,10 @@ static struct err *no_lock(const struct runtime *rt)
 	               rt->ops->title, rt->version);
 }
 
-/* --gil needs a runtime that has one. A command's is not known before it has run. */
+/* --gil needs a runtime that has one. A command's is not known before it has run, nor a child's. */
 static struct err *check_gil(struct recording *r)
 {
-	if (!r->opt->gil || r->opt->child_argv)
+	if (!r->opt->gil || r->opt->child_argv || is_several(r))
 		return NULL;
 	struct runtime *rt[1];
 	struct decoding *p = decoding_open(r->decoder, r->target);
@@ -189,10 +201,12 @@ static struct err *open_engine(struct recording *r)
 	        .rate_hz = opt->rate_hz,
 	        .launched_ns = r->launched_ns,
 	        .until_exec = opt->child_argv != NULL,
+	        .children = opt->subprocesses,
 	        .decoder = r->decoder,
 	};
 	struct ledger_config ledger = {
 	        .threads = opt->threads,
+	        .processes = is_several(r),
 	        .wall = opt->event == OPT_WALL,
 	        .lock_only = opt->gil,
 	        .period_ns = (uint64_t)(1e9 / opt->rate_hz),
@@ -201,7 +215,7 @@ static struct err *open_engine(struct recording *r)
 	r->ledger = ledger_create(r->profile, &ledger);
 	r->sink = ledger_sink(r->ledger);
 	r->sink.snapshots = snapshots;
-	return engine_create(&r->target, 1, r->symbols, &config, &r->sink, &r->engine);
+	return engine_create(r->targets, r->n_targets, r->symbols, &config, &r->sink, &r->engine);
 }
 
 static void show_progress(const struct recording *r, bool last)
@@ -241,7 +255,7 @@ static void sample(struct recording *r)
 	show_progress(r, true);
 }
 
-static void fill_meta(struct recording *r)
+static void fill_meta(struct recording *r, const struct stats *stats)
 {
 	static const char *const events[] = {
 	        [OPT_CPU] = "cpu", [OPT_CYCLES] = "cycles", [OPT_WALL] = "wall"};
@@ -249,7 +263,12 @@ static void fill_meta(struct recording *r)
 	const char *slash = strrchr(r->target->exe, '/');
 	_cleanup_free_ char *title = mem_asprintf("%s, pid %d", slash ? slash + 1 : r->target->comm,
 	                                          (int)r->target->pid);
-	m->title = intern(r->strings, title);
+	uint64_t others = stats->processes - 1;
+	_cleanup_free_ char *family =
+	        others ? mem_asprintf("%s and %llu other%s", title, (unsigned long long)others,
+	                              others > 1 ? "s" : "")
+	               : NULL;
+	m->title = intern(r->strings, family ? family : title);
 	m->command = intern(r->strings, r->target->command);
 	m->event = events[r->opt->event];
 	m->value_type = r->opt->event == OPT_WALL ? "wall" : "cpu";
@@ -309,7 +328,7 @@ static struct err *finish(struct recording *r)
 	struct stats stats;
 	engine_get_stats(r->engine, &stats);
 	ledger_settle(r->ledger, &stats);
-	fill_meta(r);
+	fill_meta(r, &stats);
 	struct err *err = NULL;
 	if (!stats.samples)
 		err = nothing(r, &stats);
@@ -342,7 +361,8 @@ static void close_recording(struct recording *r)
 	engine_destroy(r->engine);
 	ledger_destroy(r->ledger);
 	profile_destroy(r->profile);
-	target_close(r->target);
+	for (size_t i = 0; i < r->n_targets; i++)
+		target_close(r->targets[i]);
 	decoder_destroy(r->decoder);
 	symbols_destroy(r->symbols);
 	images_destroy(r->images);

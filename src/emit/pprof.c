@@ -144,20 +144,22 @@ struct batch {
 	VEC(size_t) label_starts;
 };
 
-static void add_labels(struct writer *w, struct batch *b, const struct raw_frame *thread)
+/* The name and the number of a thread or process. */
+static void add_labels(struct writer *w, struct batch *b, const struct raw_frame *root)
 {
-	const char *name = (const char *)thread->aux;
+	bool process = root->kind == RAW_PROCESS;
+	const char *name = (const char *)root->aux;
 	if (name && name[0]) {
 		Label *label = vec_add(&b->labels);
 		perftools__profiles__label__init(label);
-		label->key = string_id(w, "thread");
+		label->key = string_id(w, process ? "process" : "thread");
 		label->str = string_id(w, name);
 	}
-	if (thread->owner) {
+	if (root->owner) {
 		Label *label = vec_add(&b->labels);
 		perftools__profiles__label__init(label);
-		label->key = string_id(w, "tid");
-		label->num = thread->owner;
+		label->key = string_id(w, process ? "pid" : "tid");
+		label->num = root->owner;
 	}
 }
 
@@ -167,16 +169,20 @@ static void add_sample(struct writer *w, struct batch *b, uint32_t leaf)
 	*vec_add(&b->starts) = b->locations.n;
 	*vec_add(&b->label_starts) = b->labels.n;
 	perftools__profiles__sample__init(vec_add(&b->samples));
-	const struct raw_frame *thread = NULL;
+	const struct raw_frame *thread = NULL, *process = NULL;
 	for (uint32_t i = leaf; i; i = p->nodes[i].parent) {
 		const struct location *loc = &p->locations[p->nodes[i].location];
 		if (loc->raw.kind == RAW_THREAD)
 			thread = &loc->raw;
+		else if (loc->raw.kind == RAW_PROCESS)
+			process = &loc->raw;
 		else
 			*vec_add(&b->locations) = location_id(w, p->nodes[i].location);
 	}
 	if (b->locations.n == b->starts.items[b->starts.n - 1])
 		*vec_add(&b->locations) = location_id(w, UINT32_MAX);
+	if (process)
+		add_labels(w, b, process);
 	if (thread)
 		add_labels(w, b, thread);
 	for (size_t v = 0; v < PROFILE_VALUES; v++)

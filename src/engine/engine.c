@@ -25,6 +25,23 @@ static uint64_t ticks_since_boot(void)
 	return (uint64_t)ts.tv_sec * per_second + (uint64_t)ts.tv_nsec * per_second / 1000000000ULL;
 }
 
+static struct err *start_samplers(struct engine *e)
+{
+	struct err *err = NULL;
+	e->started = true;
+	for (size_t i = 0; i < e->n_samplers && !err; i++)
+		if (e->samplers[i])
+			err = sampler_start(e->samplers[i]);
+	for (size_t i = 0; i < e->n_samplers && !err; i++) {
+		struct sampler *s = e->samplers[i];
+		if (s)
+			sampler_wait_started(s);
+		if (s && s->ring)
+			err = perf_ring_enable(s->ring);
+	}
+	return err;
+}
+
 struct err *engine_start(struct engine *e)
 {
 	for (size_t i = 0; i < e->processes.n; i++)
@@ -39,16 +56,9 @@ struct err *engine_start(struct engine *e)
 	e->rescan_ns = e->start_ns;
 	/* The worker should get its turn on a busy machine; what it uses in all stays the same. */
 	setpriority(PRIO_PROCESS, 0, -5);
-	for (size_t i = 0; i < e->n_samplers; i++) {
-		if (!e->samplers[i])
-			continue;
-		struct err *err = sampler_start(e->samplers[i]);
-		if (!err && e->samplers[i]->ring)
-			err = perf_ring_enable(e->samplers[i]->ring);
-		e->started = true;
-		if (err)
-			return err;
-	}
+	struct err *err = start_samplers(e);
+	if (err)
+		return err;
 	for (size_t i = 0; i < e->processes.n; i++) {
 		struct process *p = e->processes.items[i];
 		if (i < FEW)

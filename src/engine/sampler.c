@@ -294,9 +294,13 @@ struct err *sampler_start(struct sampler *s)
 	if (errnum)
 		return err_errno(errnum, "start a sampler thread");
 	s->started = true;
-	while (atomic_load(&s->state) == SAMPLER_STARTING)
-		sched_yield();
 	return NULL;
+}
+
+void sampler_wait_started(struct sampler *s)
+{
+	while (s->started && atomic_load(&s->state) == SAMPLER_STARTING)
+		usleep(50); /* it needs a CPU, maybe this one */
 }
 
 bool sampler_join(struct sampler *s)

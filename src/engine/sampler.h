@@ -68,8 +68,10 @@ struct sampler {
 
 /* For SAMPLER_PERF, once its ring is open. */
 struct err *sampler_watch_ring(struct sampler *s);
-/* Starts the thread and waits until it runs (pinned, real-time if it may). */
+/* Starts the thread. */
 struct err *sampler_start(struct sampler *s);
+/* Waits until it runs: pinned, real-time if it may. */
+void sampler_wait_started(struct sampler *s);
 /* After stop_fd was made readable: waits for its end, moving it to another CPU if it starves. False
  * when it has not ended after seconds: nothing it uses may then be freed. */
 bool sampler_join(struct sampler *s);

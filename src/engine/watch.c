@@ -126,6 +126,7 @@ static void follow_cpus(struct engine *e)
 			continue;
 		fresh = true;
 		err = sampler_start(s);
+		sampler_wait_started(s);
 		if (!err)
 			err = perf_ring_enable(s->ring);
 	}
