@@ -31,6 +31,10 @@ struct decoder *decoder_create(struct strings *strings, enum native_frames nativ
 void decoder_destroy(struct decoder *d); /* NULL is allowed */
 /* Names a RAW_RUNTIME frame. */
 void decoder_name(struct decoder *d, struct raw_frame raw, struct frame *out);
+/* Of the n named frames of a native one, innermost first, takes out machinery of runtimes that was
+ * inlined, if such is to be hidden; returns how many are left. */
+size_t decoder_hide_inlined(struct decoder *d, struct raw_frame raw, struct frame *frames,
+                            size_t n);
 
 /* Of one process, from its start or exec to its end or next exec. */
 struct decoding;

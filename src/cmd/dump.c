@@ -186,7 +186,9 @@ static void add_frames(struct dump *d, const struct snapshot *snap, const struct
 		if (stack->frames[i].kind == RAW_RUNTIME)
 			decoder_name(d->decoder, stack->frames[i], named);
 		else
-			n = symbols_name(d->symbols, stack->frames[i], named, SYMBOLS_MAX_INLINED);
+			n = decoder_hide_inlined(d->decoder, stack->frames[i], named,
+			                         symbols_name(d->symbols, stack->frames[i], named,
+			                                      SYMBOLS_MAX_INLINED));
 		for (size_t k = 0; k < n; k++) {
 			if (d->opt->json)
 				json_frame(d, &named[k], address, first);

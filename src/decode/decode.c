@@ -116,6 +116,30 @@ void decoder_name(struct decoder *d, struct raw_frame raw, struct frame *out)
 	*out = (struct frame){.kind = FRAME_MARK, .function = intern(d->strings, "[unknown]")};
 }
 
+/* The first of the run that lives in this image; processes that share it do not differ. */
+static struct runtime *runtime_in(const struct decoder *d, uint32_t image)
+{
+	for (size_t i = 0; i < d->runtimes.n; i++)
+		if (d->runtimes.items[i]->image->id == image)
+			return d->runtimes.items[i];
+	return NULL;
+}
+
+size_t decoder_hide_inlined(struct decoder *d, struct raw_frame raw, struct frame *frames, size_t n)
+{
+	struct runtime *rt = NULL;
+	if (d->native == NATIVE_OWN && raw.kind == RAW_NATIVE && n > 1)
+		rt = runtime_in(d, raw.owner);
+	if (!rt)
+		return n;
+	size_t left = 0;
+	for (size_t i = 0; i < n; i++)
+		if (frames[i].kind != FRAME_INLINED ||
+		    rt->ops->role(rt, rt->image, frames[i].function, 0) != ROLE_PLUMBING)
+			frames[left++] = frames[i];
+	return left;
+}
+
 static struct attached_list *new_list(struct decoding *p)
 {
 	struct attached_list *list = mem_zalloc(sizeof(*list));

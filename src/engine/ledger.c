@@ -388,7 +388,8 @@ static size_t name_location(void *arg, const struct location *loc, struct frame 
 {
 	const struct namers *namers = arg;
 	if (loc->raw.kind != RAW_RUNTIME)
-		return symbols_name(namers->symbols, loc->raw, out, max);
+		return decoder_hide_inlined(namers->decoder, loc->raw, out,
+		                            symbols_name(namers->symbols, loc->raw, out, max));
 	decoder_name(namers->decoder, loc->raw, out);
 	return 1;
 }
