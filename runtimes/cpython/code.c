@@ -37,6 +37,7 @@ enum table_state { TABLE_DROPPED, TABLE_KEPT, TABLE_NONE };
 
 struct code {
 	const char *name, *file; /* interned; file NULL: empty */
+	const char *shown;       /* the name, qualified if that could be done later */
 	uint64_t content;        /* hash of the line table's and the name's bytes */
 	int32_t firstlineno;
 	int32_t first_traceable; /* bytes */
@@ -371,6 +372,7 @@ static bool read_code(struct py *py, uint64_t addr, const uint8_t *copied, struc
 	guard_after = ok ? guard_of(l, bytes) : 0;
 	if (ok && guard_after == *guard_ret) {
 		ret->name = name.len ? intern_n(py->strings, name.s, name.len) : "<unnamed>";
+		ret->shown = ret->name;
 		ret->file = file.len ? intern_n(py->strings, file.s, file.len) : NULL;
 		ret->firstlineno = (int32_t)firstlineno;
 		ret->first_traceable = traceable < (1u << 20) ? 2 * (int32_t)traceable : 0;
@@ -486,14 +488,26 @@ void py_describe(struct runtime *rt, struct raw_frame raw, struct frame *out)
 {
 	const struct code *code = code_at(py_of(rt)->codes, raw.addr);
 	*out = (struct frame){.kind = FRAME_PYTHON,
-	                      .function = code ? code->name : "[python: unknown]",
+	                      .function = code ? code->shown : "[python: unknown]",
 	                      .file = code ? code->file : NULL,
 	                      .line = (uint32_t)raw.aux};
 }
 
 void py_code_qualify(struct py *py, const struct snapshot *snap, uint32_t entry, uint64_t frame)
 {
-	(void)py, (void)snap, (void)entry, (void)frame;
+	struct code *code = code_at(py->codes, entry);
+	struct strbuf name = {0};
+	bool hopeless;
+	if (!code || !code->qualify_tries || !py->base.target)
+		return;
+	code->qualify_tries--;
+	if (py_find_qualname(py, snap, frame, &name, &hopeless)) {
+		code->shown = intern_n(py->strings, name.s, name.len);
+		hopeless = true;
+	}
+	if (hopeless)
+		code->qualify_tries = 0;
+	strbuf_free(&name);
 }
 
 void py_codes_refresh(struct py *py)

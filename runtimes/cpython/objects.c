@@ -224,6 +224,15 @@ bool py_dict_find(struct py *py, struct rmem *rm, uint64_t addr, const char *key
 	return find_pair(py, rm, each_of_dict, addr, 0, key, key_cache, ret);
 }
 
+bool py_dict_find_key(struct py *py, struct rmem *rm, uint64_t addr, uint64_t key, uint64_t *ret)
+{
+	struct search s = {py, rm, NULL, key, 0, 0};
+	if (!key || !each_of_dict(py, rm, addr, 0, &s) || !s.key)
+		return false;
+	*ret = s.value;
+	return true;
+}
+
 /* ---- instances ---- */
 
 /* Where an instance has its attributes: *dict, or *values with *keys. */

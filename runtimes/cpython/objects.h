@@ -59,6 +59,8 @@ bool py_dict_each(struct py *py, struct rmem *rm, uint64_t addr, size_t max, py_
  * found last, which saves reading all others. */
 bool py_dict_find(struct py *py, struct rmem *rm, uint64_t addr, const char *key,
                   uint64_t *key_cache, uint64_t *ret);
+/* The value under the key that is this very object; interned names mostly are. */
+bool py_dict_find_key(struct py *py, struct rmem *rm, uint64_t addr, uint64_t key, uint64_t *ret);
 /* An attribute in the instance's own dict or values. */
 bool py_attribute(struct py *py, struct rmem *rm, uint64_t object, const char *name,
                   uint64_t *key_cache, uint64_t *ret);
@@ -102,6 +104,12 @@ bool py_str_is(struct py *py, struct rmem *rm, uint64_t addr, const char *text);
 /* Variables of the frame at this address that runs this code. snap may be NULL. */
 void py_frame_locals(struct py *py, const struct snapshot *snap, uint64_t frame, uint64_t code,
                      runtime_visit_local *visit, void *arg);
+
+/* ---- qualnames.c ---- */
+/* What the function calls itself whose frame is at this address, if it is a method. *hopeless_ret:
+ * no other frame of this code will tell either. */
+bool py_find_qualname(struct py *py, const struct snapshot *snap, uint64_t frame,
+                      struct strbuf *ret, bool *hopeless_ret);
 
 /* ---- literals.c: pure ---- */
 /* As Python's repr writes them. */
