@@ -166,15 +166,21 @@ static bool matches(const struct rule *rule, const char *name, size_t len)
 	return len == n && !memcmp(name, rule->name, n);
 }
 
+static bool is_within(const struct image_section *s, uint64_t vaddr)
+{
+	return vaddr >= s->vaddr && vaddr - s->vaddr < s->size;
+}
+
 enum native_role py_role(struct runtime *rt, const struct image *img, const char *name,
                          uint64_t start)
 {
-	(void)start;
 	/* Pages of the JIT, and trampolines of -X perf. */
 	if (!img)
 		return ROLE_EVAL;
 	if (img != rt->image)
 		return ROLE_NONE;
+	if (is_within(&img->plt, start) || is_within(&img->plt_sec, start))
+		return ROLE_PLUMBING;
 	if (!name) /* stripped: some function of the interpreter */
 		return ROLE_PASSAGE;
 	size_t len = strcspn(name, ".");

@@ -48,6 +48,10 @@ struct err *engine_start(struct engine *e)
 		process_rescan_threads(e, e->processes.items[i], e->config.until_exec);
 	if (e->orphans && !e->config.until_exec)
 		family_find(e);
+	/* Takes its time, too, and what is sampled before it cannot be decoded. */
+	for (size_t i = 0; i < e->processes.n; i++)
+		if (e->processes.items[i]->decoding)
+			decoding_refresh(e->processes.items[i]->decoding);
 	for (size_t i = 0; i < e->processes.n && !e->config.until_exec; i++)
 		process_read_baseline(e, e->processes.items[i]);
 	getrusage(RUSAGE_SELF, &e->self_start);
@@ -59,13 +63,8 @@ struct err *engine_start(struct engine *e)
 	struct err *err = start_samplers(e);
 	if (err)
 		return err;
-	for (size_t i = 0; i < e->processes.n; i++) {
-		struct process *p = e->processes.items[i];
-		if (i < FEW)
-			process_note_anonymous(e, p);
-		if (p->decoding)
-			decoding_refresh(p->decoding);
-	}
+	for (size_t i = 0; i < e->processes.n && i < FEW; i++)
+		process_note_anonymous(e, e->processes.items[i]);
 	engine_prepare_images(e);
 	return NULL;
 }
