@@ -57,6 +57,9 @@ struct runtime_stack {
 	size_t n, cap, n_groups, cap_groups;
 	enum walk_end end;
 	bool holds_lock; /* the interpreter's lock (GIL) was this thread's */
+	/* The native frames of the same snapshot, as they were unwound: set before walk(), for
+	 * runtimes that run compiled code. NULL: not known. */
+	const struct stack *native;
 };
 void runtime_stack_init(struct runtime_stack *s);
 void runtime_stack_deinit(struct runtime_stack *s);

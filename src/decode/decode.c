@@ -455,6 +455,7 @@ struct decoded decode(struct decoding *p, const struct snapshot *snap, struct st
 			continue;
 		}
 		runtime_stack_reset(walked);
+		walked->native = stack;
 		a->rt->ops->walk(a->rt, snap, walked);
 		if (!walked->n && walked->end != WALK_TORN) {
 			note_end(&ret, walked->end, a->rt->ops);
