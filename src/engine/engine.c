@@ -13,7 +13,6 @@
 
 /* Around an exec a sample has the registers of one program and the memory of the other. */
 #define EXEC_TORN_NS         300000
-#define YOUNG_POLL_MS        2
 #define MAPS_MIN_INTERVAL_NS 10000000ULL
 
 /* As start times of processes are told. */
@@ -242,8 +241,8 @@ bool engine_poll(struct engine *e, int timeout_ms)
 	/* On large machines the rings are looked at now and then only. */
 	for (size_t i = 0; i < n_side && n_side <= 64; i++)
 		fds[n++] = (struct pollfd){.fd = side[i], .events = POLLIN};
-	if (e->young && timeout_ms > YOUNG_POLL_MS)
-		timeout_ms = YOUNG_POLL_MS;
+	if (e->sleep_ms && timeout_ms > e->sleep_ms)
+		timeout_ms = e->sleep_ms;
 	poll(fds, n, timeout_ms);
 	uint64_t count;
 	if (fds[0].revents && read(e->shared.wake_fd, &count, sizeof(count)) < 0)
@@ -253,7 +252,7 @@ bool engine_poll(struct engine *e, int timeout_ms)
 	drain_queues(e);
 	process_sweep(e);
 	engine_look_around(e);
-	e->young = engine_watch_young(e);
+	e->sleep_ms = engine_watch_young(e);
 	threads_collect(e->shared.threads);
 	/* A target that creates threads all the time wakes us for each: not more than once a ms. */
 	if (n_side && timeout_ms > 1)

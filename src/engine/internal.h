@@ -63,7 +63,7 @@ struct engine {
 	struct unwinder *unwinder;
 	struct stack stack;
 	char *note;
-	bool young;     /* what engine_watch_young() answered last */
+	int sleep_ms;   /* what engine_watch_young() answered last */
 	bool abandoned; /* a sampler still runs, and uses all this */
 	bool started, stopped, traced_told, too_many_told;
 	bool lost_events; /* since the last look around */
@@ -128,8 +128,8 @@ void process_act_on_exec(struct engine *e, struct process *p);
 /* watch.c */
 void engine_prepare_images(struct engine *e);
 void engine_drain_sideband(struct engine *e);
-/* young.c: whether a program has just begun; looks at it if so. */
-bool engine_watch_young(struct engine *e);
+/* young.c: looks at programs that have just begun; returns how long the worker may sleep, ms. */
+int engine_watch_young(struct engine *e);
 /* Now and then: what nobody told us of. */
 void engine_look_around(struct engine *e);
 
