@@ -14,6 +14,7 @@ import contextlib
 import dataclasses
 import fcntl
 import functools
+import json
 import os
 import pathlib
 import re
@@ -71,10 +72,10 @@ def cache():
 
 def ask(exe, source):
     """The interpreter at exe, by its own word; None: it does not run."""
-    code = ("import sys, os, sysconfig; print('%d.%d.%d' % sys.version_info[:3], "
-            "sysconfig.get_config_var('Py_GIL_DISABLED') or 0, os.path.realpath(sys.executable))")
+    code = ("import sys, os, sysconfig; sys.stdout.write('%d.%d.%d %d %s' % (sys.version_info[:3] + "
+            "(sysconfig.get_config_var('Py_GIL_DISABLED') or 0, os.path.realpath(sys.executable))))")
     try:
-        done = subprocess.run([str(exe), "-IES", "-c", code], capture_output=True, text=True, timeout=60)
+        done = subprocess.run([str(exe), "-ES", "-c", code], capture_output=True, text=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired):
         return None
     words = done.stdout.split(None, 2)
@@ -90,11 +91,11 @@ def installed():
     for path in filter(None, os.environ.get("CSAMPLE_PYTHONS", "").split(":")):
         found.append(ask(path, "given"))
     pyenv = pathlib.Path(os.environ.get("PYENV_ROOT") or os.path.expanduser("~/.pyenv"))
-    for folder in sorted(pyenv.glob("versions/3.*")):
-        found.append(ask(folder / "bin/python3", "pyenv"))
+    for folder in sorted(pyenv.glob("versions/[23].*")):
+        found.append(ask(folder / f"bin/python{folder.name[0]}", "pyenv"))
     for folder in ("/usr/bin", "/usr/local/bin"):
         for exe in sorted(pathlib.Path(folder).iterdir()):
-            if re.fullmatch(r"python3\.\d+t?", exe.name):
+            if re.fullmatch(r"python(2\.7|3\.\d+t?)", exe.name):
                 found.append(ask(exe, "system"))
     return [python for python in found if python]
 
@@ -235,6 +236,29 @@ def from_debian(suite, minor):
     if not python:
         raise Missing(f"python{minor} of Debian's {suite} does not run here")
     return python
+
+
+def embedding(python):
+    """What gcc needs for a program that embeds it: lists "compile", "link" (with the shared library) and
+    "libs", and the path "archive", where the static library would be."""
+    if python.source in ("trixie", "sid"):
+        root = debian_root(python.source, python.minor, embed=True)
+        libs = root / "usr/lib/x86_64-linux-gnu"
+        return {"compile": [f"-I{root}/usr/include/python{python.minor}", f"-I{root}/usr/include"],
+                # Its C library is newer than the one that gcc knows.
+                "link": [f"-L{libs}", f"-lpython{python.minor}", "-Wl,--unresolved-symbols=ignore-in-shared-libs",
+                         f"-Wl,--dynamic-linker={libs}/ld-linux-x86-64.so.2",
+                         f"-Wl,--disable-new-dtags,-rpath,{libs}"],
+                "libs": [], "archive": str(libs / f"libpython{python.minor}.a")}
+    code = ("import sysconfig, json; v = sysconfig.get_config_var; print(json.dumps([v(n) or '' for n in "
+            "('INCLUDEPY', 'LIBDIR', 'LDLIBRARY', 'LIBPL', 'LIBRARY', 'LIBS', 'SYSLIBS', 'MODLIBS')]))")
+    include, libdir, library, folder, archive, *libs = json.loads(run([str(python.exe), "-c", code], timeout=60))
+    if not library.endswith(".so") or not os.path.exists(f"{include}/Python.h"):
+        raise Missing(f"{python} has no shared library or no headers")
+    return {"compile": [f"-I{include}"],
+            "link": [f"-L{libdir}", f"-Wl,-rpath,{libdir}", "-l" + library[len("lib"):-len(".so")]],
+            "libs": " ".join(libs).split() + ["-lm", "-ldl", "-lutil", "-lpthread"],
+            "archive": f"{folder}/{archive}"}
 
 
 # -- what the tests ask ---------------------------------------------------------------------------

@@ -243,7 +243,7 @@ static void another_layout_is_refused_when_it_stays(void **state)
 {
 	(void)state;
 	const struct py_layout *l = py_layout_find(PYVER(3, 11), false);
-	const uint64_t nowhere[] = {0x10, 0xdeadbeef000, (uint64_t)thread + 1, (uint64_t) "text"};
+	const uint64_t nowhere[] = {0x10, 0xffff800000000000, (uint64_t)thread + 1, (uint64_t) "text"};
 	build(l, 0x030b02f0);
 	set(thread, l->thread.interp, (uint64_t)thread);
 	expect_unsupported("CPython 3.11.2: its memory");
