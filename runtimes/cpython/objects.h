@@ -111,6 +111,11 @@ void py_frame_locals(struct py *py, const struct snapshot *snap, uint64_t frame,
 bool py_find_qualname(struct py *py, const struct snapshot *snap, uint64_t frame,
                       struct strbuf *ret, bool *hopeless_ret);
 
+/* ---- awaits.c ---- */
+/* The frames of a coroutine and of what it awaits, outermost first; how many. */
+size_t py_await_chain(struct py *py, struct rmem *rm, uint64_t coroutine, struct frame *ret,
+                      size_t max);
+
 /* ---- literals.c: pure ---- */
 /* As Python's repr writes them. */
 void py_add_float(struct strbuf *b, double value);
