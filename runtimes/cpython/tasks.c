@@ -197,6 +197,7 @@ static bool read_task(struct tasks *ts, uint64_t addr)
 			continue;
 		bool named =
 		        i + 1 < t.basicsize / 8 && is_a(ts, words[i + 1], names, ARRAY_SIZE(names));
+		char *name = named ? task_name(ts, words[i + 1]) : coroutine_name(ts, words[i]);
 		return add_task(ts, (struct task){.addr = addr,
 		                                  .coroutine = words[i],
 		                                  .waiter = words[i - 1],
