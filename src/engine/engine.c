@@ -148,6 +148,10 @@ static void take_sample(struct engine *e, struct process *p, const struct snapsh
 		e->stats.lost[LOSS_EXEC]++;
 		return;
 	}
+	if (p->maps_unknown) {
+		e->stats.lost[LOSS_GONE]++;
+		return;
+	}
 	if (e->sink.snapshots)
 		err_free(
 		        recorded_write(e->sink.snapshots, snap)); /* the caller checks the stream */

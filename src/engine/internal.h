@@ -20,6 +20,8 @@ struct process {
 	struct decoding *decoding; /* NULL: native frames only */
 	bool execed; /* what runs is what was asked for: not so before a command's exec */
 	bool maps_dirty;
+	bool is_young;         /* is in the engine's list of them */
+	bool maps_unknown;     /* it has ended before those of its program could be read */
 	bool maps_ahead;       /* they are those after exec_ns already */
 	bool sampled;          /* since the flag was last cleared */
 	bool has_anonymous;    /* symbols know where its perf map is */
@@ -49,6 +51,7 @@ struct engine {
 	struct sampling shared;
 	VEC(struct process *) processes; /* the first is the one engine_create() was given */
 	struct map64 by_pid;             /* struct process * */
+	VEC(struct process *) young;     /* those whose program may have just begun: young.c */
 	size_t n_alive;
 	uint64_t n_processes;      /* in all */
 	uint64_t ended_cpu_ns;     /* what those used that are no longer listed */
@@ -130,6 +133,8 @@ void engine_prepare_images(struct engine *e);
 void engine_drain_sideband(struct engine *e);
 /* young.c: looks at programs that have just begun; returns how long the worker may sleep, ms. */
 int engine_watch_young(struct engine *e);
+/* To be watched for a while: it is new, or runs a new program. */
+void engine_note_young(struct engine *e, struct process *p);
 /* Now and then: what nobody told us of. */
 void engine_look_around(struct engine *e);
 

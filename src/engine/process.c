@@ -43,6 +43,7 @@ struct process *process_add(struct engine *e, struct target *target, bool owned)
 	if (target->pid_fd >= 0)
 		epoll_ctl(e->ended_fd, EPOLL_CTL_ADD, target->pid_fd, &event);
 	threads_add_space(e->shared.threads, &p->space);
+	engine_note_young(e, p);
 	if (e->sink.on_process)
 		e->sink.on_process(e->sink.arg, target);
 	return p;
@@ -149,6 +150,9 @@ static void forget(struct engine *e, struct process *p)
 	uint64_t *listed = map64_get(&e->by_pid, (uint64_t)p->space.pid);
 	if (listed && *listed == (uintptr_t)p)
 		*listed = 0;
+	for (size_t i = 0; p->is_young && i < e->young.n; i++)
+		if (e->young.items[i] == p)
+			e->young.items[i--] = e->young.items[--e->young.n];
 	process_free(p);
 }
 
@@ -235,6 +239,7 @@ void process_rescan_threads(struct engine *e, struct process *p, bool born)
 void process_refresh_maps(struct engine *e, struct process *p)
 {
 	struct err *err = target_refresh_maps(p->target);
+	p->maps_unknown &= err != NULL;
 	err_free(err); /* gone: the old maps serve what is still in the queues */
 	p->maps_read_ns = now_ns();
 	p->maps_dirty = false;
@@ -262,15 +267,22 @@ void process_act_on_exec(struct engine *e, struct process *p)
 {
 	log_debug(LOG_TARGET, "process %d has execed", (int)p->space.pid);
 	p->last_exec_ns = p->exec_ns;
+	engine_note_young(e, p);
 	p->exec_ns = 0;
 	e->n_execs--;
 	p->execed = true;
 	p->maps_ahead = false;
-	struct err *err = target_reload(p->target);
-	err_free(err);
 	if (p->decoding)
 		decoding_restart(p->decoding);
-	process_refresh_maps(e, p);
+	struct err *err = target_reload(p->target);
+	/* The old maps must not name what the new program does. */
+	p->maps_unknown = err != NULL;
+	err_free(err);
+	p->maps_read_ns = now_ns();
+	p->maps_dirty = false;
+	engine_prepare_images(e);
+	if (p->decoding)
+		decoding_refresh(p->decoding);
 	process_rescan_threads(e, p, true);
 	if (e->sink.on_process)
 		e->sink.on_process(e->sink.arg, p->target);

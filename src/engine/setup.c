@@ -339,6 +339,7 @@ void engine_destroy(struct engine *e)
 	for (size_t i = 0; i < e->processes.n; i++)
 		process_free(e->processes.items[i]);
 	vec_free(&e->processes);
+	vec_free(&e->young);
 	map64_free(&e->by_pid);
 	free(e->orphans);
 	unwinder_destroy(e->unwinder);

@@ -6,42 +6,63 @@
 
 #include "internal.h"
 
-#define YOUNG_NS    300000000ULL  /* after an exec: libraries may still come */
-#define STARTING_NS 5000000000ULL /* an interpreter is mapped, and not up yet */
-#define MAPS_NS     2000000ULL
-#define YOUNG_MS    2
-#define DECODES_MS  10
-#define MANY        16 /* processes */
+#define YOUNG_NS      300000000ULL  /* after an exec: libraries may still come */
+#define STARTING_NS   5000000000ULL /* an interpreter is mapped, and not up yet */
+#define FIRST_NS      20000000ULL   /* it may have ended after so long */
+#define MAPS_NS       2000000ULL
+#define FIRST_MAPS_NS 200000ULL
+#define YOUNG_MS      2
+#define DECODES_MS    10
+#define MANY          16 /* processes */
 
-static bool is_starting(const struct engine *e, const struct process *p, uint64_t now)
+void engine_note_young(struct engine *e, struct process *p)
 {
-	uint64_t begin_ns = p->last_exec_ns ? p->last_exec_ns : e->start_ns;
-	return now - begin_ns < STARTING_NS && decoding_is_starting(p->decoding);
+	if (!p->is_young)
+		*vec_add(&e->young) = p;
+	p->is_young = true;
+}
+
+/* Whether there is more to come. */
+static bool watch(struct engine *e, struct process *p)
+{
+	uint64_t now = now_ns(), begin_ns = p->last_exec_ns ? p->last_exec_ns : e->start_ns;
+	if (p->ended)
+		return false;
+	if (!p->execed || p->exec_ns)
+		return true;
+	uint64_t age = now - begin_ns;
+	bool young = p->last_exec_ns && age < YOUNG_NS;
+	bool starting = p->decoding && age < STARTING_NS && decoding_is_starting(p->decoding);
+	uint64_t pause = age < FIRST_NS ? FIRST_MAPS_NS : MAPS_NS;
+	if (young && p->maps_dirty && now - p->maps_read_ns > pause)
+		process_refresh_maps(e, p);
+	else if (starting)
+		decoding_refresh(p->decoding);
+	return young || starting;
+}
+
+static bool decodes(const struct engine *e)
+{
+	struct runtime *rt[1];
+	if (e->processes.n > MANY)
+		return true;
+	for (size_t i = 0; i < e->processes.n; i++) {
+		const struct process *p = e->processes.items[i];
+		if (p->decoding && !p->ended && decoding_runtimes(p->decoding, rt, 1))
+			return true;
+	}
+	return false;
 }
 
 int engine_watch_young(struct engine *e)
 {
-	struct runtime *rt[1];
-	bool any = false, decodes = false;
-	if (e->processes.n > MANY)
-		return DECODES_MS;
-	for (size_t i = 0; i < e->processes.n; i++) {
-		struct process *p = e->processes.items[i];
-		uint64_t now = now_ns();
-		if (p->ended || !p->decoding)
-			continue;
-		if (!p->execed || p->exec_ns) {
-			any = true;
-			continue;
-		}
-		bool young = p->last_exec_ns && now - p->last_exec_ns < YOUNG_NS;
-		bool starting = is_starting(e, p, now);
-		if (young && p->maps_dirty && now - p->maps_read_ns > MAPS_NS)
-			process_refresh_maps(e, p);
-		else if (starting)
-			decoding_refresh(p->decoding);
-		any |= young || starting;
-		decodes |= decoding_runtimes(p->decoding, rt, 1) > 0;
+	size_t kept = 0;
+	for (size_t i = 0; i < e->young.n; i++) {
+		struct process *p = e->young.items[i];
+		p->is_young = watch(e, p);
+		if (p->is_young)
+			e->young.items[kept++] = p;
 	}
-	return any ? YOUNG_MS : decodes ? DECODES_MS : INT_MAX;
+	e->young.n = kept;
+	return kept ? YOUNG_MS : decodes(e) ? DECODES_MS : INT_MAX;
 }

@@ -92,7 +92,7 @@ struct err *target_open(pid_t pid, struct images *images, struct strings *string
 		return err;
 	struct target *t = open_files(&status, pid, images, strings);
 	read_command(t);
-	err = t->proc_fd < 0 ? err_new(ERR_GONE, "process %d has just ended", (int)pid) : NULL;
+	err = !t->start_time ? err_new(ERR_GONE, "process %d has just ended", (int)pid) : NULL;
 	if (!err)
 		err = target_refresh_maps(t);
 	if (err) {
@@ -110,7 +110,7 @@ struct err *target_open_fork(const struct target *parent, pid_t pid, struct targ
 	if (err)
 		return err;
 	struct target *t = open_files(&status, pid, parent->images, parent->strings);
-	if (t->proc_fd < 0) {
+	if (!t->start_time) { /* it has ended meanwhile */
 		target_close(t);
 		return &err_gone;
 	}
@@ -371,11 +371,10 @@ uint64_t target_cpu_ns(struct target *t)
 
 bool target_exists(struct target *t)
 {
-	return proc_start_time(t->proc_fd) == t->start_time;
+	return t->start_time && proc_start_time(t->proc_fd) == t->start_time;
 }
 
 bool target_alive(struct target *t)
 {
-	return !t->tids && proc_start_time(t->proc_fd) == t->start_time &&
-	       proc_state(t->proc_fd) != 'Z';
+	return !t->tids && target_exists(t) && proc_state(t->proc_fd) != 'Z';
 }
