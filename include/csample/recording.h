@@ -41,8 +41,7 @@ void recorder_destroy(struct recorder *r); /* NULL is allowed */
 /* Function names that decoding asked for. */
 void recorder_add_name(struct recorder *r, const struct image *img, uint64_t vaddr,
                        const char *name, uint64_t start);
-/* A thread, and its native frames as unwound, before decoding. Both are copied; of the stack only
- * what those frames cover. */
+/* A thread, and its native frames as unwound, before decoding. Both are copied. */
 struct err *recorder_add_thread(struct recorder *r, const struct snapshot *snap,
                                 const struct stack *native);
 /* symbols: those that runtimes look up in images, NULL-terminated. */

@@ -15,8 +15,7 @@
 #include "excerpt.h"
 #include "recording_format.h"
 
-#define PAGE         4096u
-#define STACK_BEYOND 256u /* bytes above the outermost frame */
+#define PAGE 4096u
 
 /* What is known of a page of the target. */
 struct page {
@@ -148,41 +147,15 @@ static void add_stack(struct recorder *r, const struct stack *stack)
 	strbuf_free(&b);
 }
 
-/* The stack holds much that nobody looks at, and above its root the process's environment. */
-static uint32_t stack_in_use(const struct snapshot *snap, const struct stack *native)
-{
-	const struct region *region = &snap->regions[0];
-	uint64_t top = 0;
-	for (size_t i = 0; i < native->n; i++)
-		if (native->cfas[i] - region->addr < region->len && native->cfas[i] > top)
-			top = native->cfas[i];
-	uint64_t len =
-	        top ? top - region->addr + (native->end == STACK_ROOT ? 0 : STACK_BEYOND) : 0;
-	return len && len < region->len ? (uint32_t)len : region->len;
-}
-
 struct err *recorder_add_thread(struct recorder *r, const struct snapshot *snap,
                                 const struct stack *native)
 {
 	char *text = NULL;
 	size_t len = 0;
-	struct snapshot cut = *snap;
-	if (cut.n_regions) /* its bytes stay, as zeros */
-		cut.regions[0].len = stack_in_use(snap, native);
-	_cleanup_free_ uint8_t *bytes = mem_alloc(snap->n_bytes + 1);
-	uint32_t n = 0;
-	for (size_t i = 0; i < cut.n_regions; i++) {
-		struct region *region = &cut.regions[i];
-		memcpy(bytes + n, snap->bytes + region->at, region->len);
-		region->at = n;
-		n += region->len;
-	}
-	cut.bytes = bytes;
-	cut.n_bytes = n;
 	FILE *f = open_memstream(&text, &len);
 	if (!f)
 		return err_errno(errno, "record a thread");
-	struct err *err = recorded_write(f, &cut);
+	struct err *err = recorded_write(f, snap);
 	fclose(f);
 	if (!err) {
 		add_chunk(&r->threads, TAG_SNAP, text, len);
