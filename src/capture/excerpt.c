@@ -8,7 +8,7 @@
 
 #include <csample/vec.h>
 
-#define SMALL_SECTION 256
+#define SMALL_SECTION 1024
 #define SYMBOL_BYTES  16
 #define MAX_SECTIONS  128
 #define MAX_SEGMENTS  (IMAGE_MAX_SEGMENTS - 16)
@@ -152,7 +152,8 @@ static void add_sections(struct excerpt *x)
 			continue;
 		if (!(sh.sh_flags & SHF_ALLOC))
 			continue;
-		x->found |= is_wanted(x, name);
+		bool wanted = is_wanted(x, name);
+		x->found |= wanted;
 		Elf64_Shdr out = {.sh_name = add_name(x, name),
 		                  .sh_type = SHT_NOBITS,
 		                  .sh_flags = sh.sh_flags,
@@ -160,7 +161,7 @@ static void add_sections(struct excerpt *x)
 		                  .sh_size = sh.sh_size,
 		                  .sh_addralign = sh.sh_addralign};
 		*vec_add(&x->sections) = out;
-		if (sh.sh_type == SHT_PROGBITS && sh.sh_size <= SMALL_SECTION)
+		if (wanted && sh.sh_type == SHT_PROGBITS && sh.sh_size <= SMALL_SECTION)
 			add_bytes(x, sh.sh_addr, sh.sh_size);
 	}
 }
