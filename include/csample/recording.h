@@ -9,7 +9,7 @@
  *         cstr name  cstr command
  *   TIDS  i32 tids[], the main thread first
  *   IMAG  cstr path  an ELF file with only what runtimes asked of the real one: segments, names and
- *         addresses of sections, a few symbols, small sections, build id. Numbered from 0.
+ *         addresses of sections, a few symbols and sections, build id. Numbered from 0.
  *   MAPS  {u64 start  u64 end  u64 offset  u64 bias  u32 image (all ones: none)
  *         u32 rights (1 read, 2 write, 4 execute)  cstr name}[]
  *   NAME  {u32 image  u64 address  u64 start  cstr function}[]: the symbol table's answers

@@ -9,8 +9,8 @@
 
 /* Appends an ELF file to b that has of img: the header, the segments (without their bytes), the
  * build id, names and addresses of sections, those of symbols (NULL-terminated) that it defines
- * with up to 16 bytes of each, and the bytes of sections that are small. True if it has one of
- * them. */
+ * with up to 16 bytes of each. Names with a dot are of sections: small ones keep their bytes. True
+ * if img has any of them. */
 bool excerpt_image(const struct image *img, const char *const *symbols, struct strbuf *b);
 
 #endif
