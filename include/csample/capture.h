@@ -111,6 +111,10 @@ struct capture {
 	bool has_stop_timer;
 	pid_t pending[16]; /* threads that did not stop in time, still seized by us */
 	unsigned n_pending;
+	/* By stop and asleep: called when snap has been copied and the thread has not been let go,
+	 * or not been seen to sleep on; dump's, and takes its time. NULL: not. */
+	void (*while_held)(void *arg, const struct snapshot *snap);
+	void *while_held_arg;
 };
 void capture_init(struct capture *c);
 /* What is captured from now on is of this process. */

@@ -9,6 +9,11 @@
 struct once_config {
 	bool nonblocking;          /* never stop a thread; running ones may then be missing */
 	struct decoding *decoding; /* NULL: native frames only */
+	/* Called with visit's arg while the thread cannot run, or, of a sleeping one, is then seen
+	 * not to have run: its memory is as in snap. Running threads are stopped for it. What it
+	 * saw is void if snap is not the one visited in the end. Not of core files. NULL: no need.
+	 */
+	void (*while_held)(void *arg, const struct snapshot *snap, const struct decoded *decoded);
 };
 
 /* One thread. Blocked threads are read as they lie, running ones at a tick of a clock event within

@@ -41,6 +41,8 @@ int capture_asleep(struct capture *c, struct thread *th, struct snapshot *snap, 
 		result = copy_memory(c, th, snap, capacity);
 	if (result != CAPTURED)
 		return result;
+	if (c->while_held)
+		c->while_held(c->while_held_arg, snap);
 	if (!read_kept(th->syscall_fd, syscall_after, sizeof(syscall_after)) ||
 	    !read_kept(th->schedstat_fd, schedstat_after, sizeof(schedstat_after)))
 		return LOSS_GONE;

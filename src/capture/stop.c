@@ -179,6 +179,8 @@ int capture_stop(struct capture *c, pid_t tid, struct thread *th, struct snapsho
 		return LOSS_TIMEOUT;
 	}
 	int result = copy_stopped(c, tid, th, snap, capacity);
+	if (result == CAPTURED && c->while_held)
+		c->while_held(c->while_held_arg, snap);
 	detach(tid, status);
 	snap->pause_ns = now_ns() - snap->time_ns;
 	snap->by = BY_STOP;

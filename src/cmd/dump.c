@@ -10,6 +10,7 @@
 #include <csample/once.h>
 #include <csample/strbuf.h>
 
+#include "dump_locals.h"
 #include "options.h"
 #include "syscalls.h"
 
@@ -23,7 +24,8 @@ struct dump {
 	struct symbols *symbols;
 	struct decoder *decoder;
 	struct decoding *decoding;
-	struct core *core; /* with --core; owns target then */
+	struct locals_book *locals; /* NULL: not asked for */
+	struct core *core;          /* with --core; owns target then */
 	struct target *target;
 	struct strbuf text;
 	size_t n_threads, n_failed, n_tasks;
@@ -134,44 +136,16 @@ static void json_frame(struct dump *d, const struct frame *f, uint64_t address, 
 		strbuf_add(b, ", \"inlined\": true");
 }
 
-struct locals {
-	struct dump *d;
-	size_t n;
-	bool arguments; /* the heading of the last one */
-};
-
-static void add_local(void *arg, const char *name, const char *repr, bool is_argument)
+static void add_locals(struct dump *d, const struct snapshot *snap, size_t i)
 {
-	struct locals *l = arg;
-	struct strbuf *b = &l->d->text;
-	if (l->d->opt->json) {
-		strbuf_add(b, l->n ? ", {\"name\": " : ", \"locals\": [{\"name\": ");
-		strbuf_add_json(b, name);
-		strbuf_add(b, ", \"value\": ");
-		strbuf_add_json(b, repr);
-		strbuf_add(b, is_argument ? ", \"argument\": true}" : "}");
-	} else {
-		if (!l->n || is_argument != l->arguments)
-			strbuf_add(b, is_argument ? "        Arguments:\n" : "        Locals:\n");
-		strbuf_add(b, "            ");
-		strbuf_add_terminal(b, name);
-		strbuf_add(b, ": ");
-		strbuf_add_terminal(b, repr);
-		strbuf_addc(b, '\n');
-	}
-	l->arguments = is_argument;
-	l->n++;
+	if (d->locals)
+		locals_print(d->locals, snap, i, d->opt->json, &d->text);
 }
 
-/* Of the i-th frame that the runtime has in the stack. */
-static void add_locals(struct dump *d, const struct snapshot *snap, struct runtime *rt, size_t i)
+static void collect_locals(void *arg, const struct snapshot *snap, const struct decoded *decoded)
 {
-	struct locals l = {.d = d};
-	if (!d->opt->locals || !rt->ops->locals)
-		return;
-	rt->ops->locals(rt, snap, i, add_local, &l);
-	if (d->opt->json && l.n)
-		strbuf_addc(&d->text, ']');
+	struct dump *d = arg;
+	locals_collect(d->locals, snap, decoded, !d->core);
 }
 
 static void add_frames(struct dump *d, const struct snapshot *snap, const struct stack *stack,
@@ -197,7 +171,7 @@ static void add_frames(struct dump *d, const struct snapshot *snap, const struct
 			first = false;
 			if (rt && stack->frames[i].kind == RAW_RUNTIME &&
 			    stack->frames[i].owner == rt->index)
-				add_locals(d, snap, rt, n_own++);
+				add_locals(d, snap, n_own++);
 			if (d->opt->json)
 				strbuf_addc(&d->text, '}');
 		}
@@ -286,6 +260,8 @@ static void visit(void *arg, pid_t tid, const struct snapshot *snap, const struc
 	const char *state = d->core ? NULL : state_word(snap->state);
 	const char *killed = d->core ? core_signal_name(d->core, tid) : NULL;
 	struct runtime *rt = stack ? decoded->runtime : NULL;
+	if (d->core && d->locals)
+		collect_locals(d, snap, decoded);
 	if (d->opt->json) {
 		strbuf_addf(b, "%s\n  {\"tid\": %d", d->n_threads ? "," : "", (int)tid);
 		json_string(b, "name", name);
@@ -456,6 +432,10 @@ static struct err *dump(struct dump *d)
 	else
 		wait_for_runtimes(d->decoding);
 	struct once_config config = {.nonblocking = d->opt->nonblocking, .decoding = d->decoding};
+	if (d->opt->locals) {
+		d->locals = locals_create();
+		config.while_held = collect_locals;
+	}
 	add_head(d);
 	err = d->core ? once_core_threads(d->core, d->symbols, &config, visit, d)
 	              : once_all_threads(d->target, d->symbols, &config, visit, d);
@@ -478,6 +458,7 @@ struct err *cmd_dump(const struct options *opt, int *status)
 	struct dump d = {.opt = opt};
 	struct err *err = dump(&d);
 	strbuf_free(&d.text);
+	locals_destroy(d.locals);
 	decoding_close(d.decoding);
 	if (d.core)
 		core_close(d.core);

@@ -33,6 +33,7 @@ struct all {
 	struct threads *threads;
 	struct stack scratch;
 	uint8_t *bytes; /* STACK_MAX_COPY and room for a runtime's regions */
+	void *visit_arg;
 	VEC(struct one) items;
 };
 
@@ -81,6 +82,26 @@ static void unwind_one(struct all *all, const struct snapshot *snap)
 	unwind(all->unwinder, &all->target->maps, (uint32_t)all->target->pid, snap, &all->scratch);
 }
 
+static void while_held(void *arg, const struct snapshot *snap)
+{
+	struct all *all = arg;
+	unwind_one(all, snap);
+	struct decoded decoded = decode(all->config->decoding, snap, &all->scratch);
+	if (decoded.n_frames)
+		all->config->while_held(all->visit_arg, snap, &decoded);
+}
+
+/* What unwinding and decoding need that is not known yet takes longest: not with a thread held. */
+static void warm_up(struct all *all, struct one *one, struct snapshot *snap, uint32_t capacity)
+{
+	all->capture.while_held = NULL;
+	if (capture_stop(&all->capture, one->tid, one->th, snap, capacity) == CAPTURED) {
+		unwind_one(all, snap);
+		decode(all->config->decoding, snap, &all->scratch);
+	}
+	all->capture.while_held = while_held;
+}
+
 /* Captures with one way until the stack is whole: once more with all that may be, if it is not. */
 static void capture_one(struct all *all, struct one *one, bool stop)
 {
@@ -88,6 +109,8 @@ static void capture_one(struct all *all, struct one *one, bool stop)
 		struct snapshot snap = {.bytes = all->bytes};
 		atomic_store(&one->th->copy_bytes, again ? STACK_MAX_COPY : STACK_FIRST_COPY);
 		uint32_t capacity = STACK_MAX_COPY + GATHER_MAX_COPY;
+		if (stop && all->capture.while_held)
+			warm_up(all, one, &snap, capacity);
 		int result = stop ? capture_stop(&all->capture, one->tid, one->th, &snap, capacity)
 		                  : capture_asleep(&all->capture, one->th, &snap, capacity);
 		if (result != CAPTURED) {
@@ -241,7 +264,7 @@ static void visit_all(struct all *all, once_visit *visit, void *arg)
 struct err *once_all_threads(struct target *target, struct symbols *symbols,
                              const struct once_config *config, once_visit *visit, void *arg)
 {
-	struct all all = {.target = target, .config = config, .symbols = symbols};
+	struct all all = {.target = target, .config = config, .symbols = symbols, .visit_arg = arg};
 	char byte;
 	if (target->maps.n) /* finds out whether the mem file must serve */
 		err_free(rmem_read(&target->mem.rm, target->maps.items[0].start, &byte, 1));
@@ -250,6 +273,10 @@ struct err *once_all_threads(struct target *target, struct symbols *symbols,
 		all.space.gather = decoding_gatherer(config->decoding);
 	capture_init(&all.capture);
 	capture_aim(&all.capture, &all.space);
+	if (config->while_held && config->decoding) {
+		all.capture.while_held = while_held;
+		all.capture.while_held_arg = &all;
+	}
 	all.threads = threads_create();
 	all.unwinder = unwinder_create(lookup_name, symbols);
 	all.bytes = mem_alloc((size_t)STACK_MAX_COPY + GATHER_MAX_COPY);
@@ -263,7 +290,8 @@ struct err *once_all_threads(struct target *target, struct symbols *symbols,
 			left = capture_sleepers(&all);
 		for (size_t i = 0; i < all.items.n; i++)
 			all.items.items[i].state = read_state(all.items.items[i].th);
-		if (left)
+		/* Read by preempt, a thread runs on at once. */
+		if (left && !(all.capture.while_held && !config->nonblocking))
 			capture_running(&all);
 		for (size_t i = 0; i < all.items.n && !config->nonblocking; i++) {
 			struct one *one = &all.items.items[i];
