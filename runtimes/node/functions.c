@@ -13,7 +13,6 @@
 
 #include "node.h"
 
-#define SHARED_BYTES  48
 #define MAX_FUNCTIONS 65536
 #define MAX_ENTRIES   1048576
 #define MAX_LOCALS    65536
@@ -104,7 +103,7 @@ void v8_describe(struct runtime *rt, struct raw_frame raw, struct frame *out)
 	struct v8 *v8 = v8_of(rt);
 	*out = (struct frame){.kind = FRAME_JAVASCRIPT};
 	if (!raw.addr || raw.addr > v8->functions->entries.n) {
-		out->function = intern(v8->strings, "[unknown]");
+		out->function = intern(v8->strings, "[javascript: unknown]");
 		return;
 	}
 	const struct entry *e = &v8->functions->entries.items[raw.addr - 1];
@@ -220,7 +219,7 @@ const struct v8_function *v8_function_find(struct v8 *v8, uint64_t tagged)
 {
 	const struct v8_layout *l = &v8->layout;
 	struct v8_functions *all = v8->functions;
-	uint64_t words[SHARED_BYTES / 8];
+	uint64_t words[V8_SHARED_BYTES / 8];
 	uint64_t *known = map64_get(&all->by_address, tagged);
 	size_t index = known ? (size_t)*known - 1 : 0;
 	if (known && all->items.items[index].serial == v8->serial)

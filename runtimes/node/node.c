@@ -45,6 +45,7 @@ static struct err *attach(struct target *t, struct image *img, uint64_t bias, st
 	v8->functions = v8_functions_create();
 	v8->scripts = v8_scripts_create();
 	v8->codes = v8_codes_create();
+	v8->predictions = v8_predictions_create();
 	log_debug(LOG_DECODE, "%s: V8 %u.%u.%u.%u, %u constants, builtins %#llx-%#llx, %zu named",
 	          img->path, image.version[0], image.version[1], image.version[2], image.version[3],
 	          image.taken, (unsigned long long)image.code_start,
@@ -89,6 +90,7 @@ static void destroy(struct runtime *rt)
 	v8_functions_destroy(v8->functions);
 	v8_scripts_destroy(v8->scripts);
 	v8_codes_destroy(v8->codes);
+	v8_predictions_destroy(v8->predictions);
 	v8_image_deinit(&v8->image);
 	map64_free(&v8->types);
 	free(v8);

@@ -82,6 +82,7 @@ void v8_find_line_ends(const uint8_t *bytes, size_t n_units, unsigned unit, uint
 struct v8_functions;
 struct v8_scripts;
 struct v8_codes;
+struct v8_predictions;
 
 struct v8 {
 	struct runtime base; /* first */
@@ -94,7 +95,8 @@ struct v8 {
 	struct v8_functions *functions;
 	struct v8_scripts *scripts;
 	struct v8_codes *codes;
-	struct { /* counts, for --debug decode */
+	struct v8_predictions *predictions; /* the samplers' */
+	struct {                            /* counts, for --debug decode */
 		uint64_t frames, unnamed, no_line, codes_missing, changed;
 	} stats;
 };
@@ -154,6 +156,7 @@ bool v8_script_place(struct v8 *v8, uint32_t script, int32_t position, uint32_t 
                      uint32_t *column_ret);
 
 /* ---- functions.c ---- */
+#define V8_SHARED_BYTES 48 /* of a SharedFunctionInfo: all fields that are read */
 struct v8_function {
 	uint64_t tagged;   /* SharedFunctionInfo */
 	uint64_t words[6]; /* of it, as read */
@@ -215,6 +218,8 @@ void v8_node_version(struct target *t, struct image *img, uint64_t bias, char *b
 
 /* ---- gather.c, walk.c ---- */
 void v8_trim(struct v8 *v8);
+struct v8_predictions *v8_predictions_create(void);
+void v8_predictions_destroy(struct v8_predictions *p);
 size_t v8_gather(struct runtime *rt, unsigned round, const struct snapshot *snap,
                  struct region *more, size_t max);
 void v8_walk(struct runtime *rt, const struct snapshot *snap, struct runtime_stack *out);

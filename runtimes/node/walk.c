@@ -49,6 +49,13 @@ static void push(struct walking *w, uint32_t entry, uint32_t line, uint32_t colu
 		w->full = true;
 }
 
+/* What is there is no function, or no longer: the collector was faster. */
+static void push_unknown(struct walking *w)
+{
+	w->v8->stats.unnamed++;
+	push(w, v8_entry(w->v8, intern(w->v8->strings, "[javascript: unknown]"), NULL), 0, 0);
+}
+
 /* A function at a position, -1: not known; then where it begins. */
 static void push_at(struct walking *w, uint32_t entry, uint32_t script, int32_t position,
                     uint32_t line, uint32_t column)
@@ -127,8 +134,7 @@ static void push_function(struct walking *w, const struct v8_frame *frame, uint6
 	struct v8 *v8 = w->v8;
 	const struct v8_function *found = v8_function_find(v8, shared);
 	if (!found) {
-		v8->stats.unnamed++;
-		push(w, v8_entry(v8, intern(v8->strings, "[unknown]"), NULL), 0, 0);
+		push_unknown(w);
 		return;
 	}
 	struct v8_function f = *found;
@@ -204,8 +210,8 @@ static void walk_frame(struct walking *w, struct v8_frame *frame)
 	context = frame->words[4];
 	if ((context & 3) == 1 && shared_of(w->v8, frame->words[3], &shared))
 		push_function(w, frame, shared);
-	else if ((context & 3) == 1)
-		w->v8->stats.unnamed++;
+	else if ((context & 3) == 1 && v8_is_pointer(frame->words[3]))
+		push_unknown(w);
 	if (!runtime_stack_close_group(w->out, marker))
 		w->full = true;
 }
