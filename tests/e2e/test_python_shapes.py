@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every frame of every shape of stack, on every interpreter to be had: function, file and line as Python
+itself tells them. tests/workloads/python has the shapes."""
+import json
+
+import pytest
+
+import pythons
+import pytruth
+from conftest import SAN
+from emitting import parse_pprof
+
+# The sanitizers' build is for memory errors; one release of each way to lay out frames is enough there.
+VERSIONS = ("3.6", "3.10", "3.11", "3.12", "3.13@sid", "3.15") if SAN else pythons.ALL
+
+
+@pytest.fixture(params=VERSIONS)
+def python(request):
+    return pythons.require(request.param)
+
+
+def release(python):
+    return tuple(int(n) for n in python.version.split(".")[:2])
+
+
+@pytest.fixture
+def frozen(python, tmp_path):
+    with pytruth.Frozen(python, tmp_path) as frozen:
+        yield frozen
+
+
+def dump(csample, pid, *options):
+    result = csample("dump", "-p", pid, "--json", *options)
+    assert result.status == 0, result
+    return json.loads(result.out), result.err
+
+
+def recorded(csample, pid, folder, *options):
+    """{tid: {stack of Python frames}} of a recording of all threads."""
+    out, stats = folder / "out.pb.gz", folder / "stats.json"
+    result = csample("record", "-p", pid, "-e", "wall", "-t", "-d", "1", "-r", "20", "--native=none", "-o", out,
+                     "--stats-json", stats, *options)
+    assert result.status == 0, result
+    stacks = {}
+    for stack, _, labels in parse_pprof(out.read_bytes())["samples"]:
+        frames = [line for _, _, lines in stack for line in lines]
+        stacks.setdefault(labels["tid"], set()).add(tuple((f, file, line) for f, file, line in frames))
+    return stacks, json.loads(stats.read_text())
+
+
+def test_dump(csample, frozen, python):
+    """Before anybody asked Python for its frames, and with native frames or without, they are the same."""
+    report, err = dump(csample, frozen.pid)
+    alone, _ = dump(csample, frozen.pid, "--native=none")
+    truth = frozen.truth()
+    assert report["runtimes"] == [{"name": "python", "version": report["runtimes"][0]["version"]}]
+    assert report["runtimes"][0]["version"].startswith(python.version)
+    for seen in report, alone, dump(csample, frozen.pid)[0]:
+        stacks = {t["tid"]: pytruth.python_frames(t) for t in seen["threads"]}
+        bad = pytruth.compare(release(python), stacks, truth)
+        assert not bad, bad
+    names = {t["tid"]: t["name"] for t in report["threads"]}
+    assert {thread["name"] for thread in truth.values()} >= {"recursion", "await_chain", "main"}
+    for tid, thread in truth.items():
+        if not thread["name"].startswith("sub-"):
+            assert names[tid] == {"main": "MainThread"}.get(thread["name"], thread["name"])
+    assert all(t["rooted"] for t in report["threads"] if t["tid"] in truth)
+    assert not any(t["gil"] or t["active"] for t in report["threads"] if t["tid"] in truth)
+    assert "python" not in err, err
+
+
+def test_record(csample, frozen, python, tmp_path):
+    """Each sample of each thread is the same stack, and it is the true one."""
+    stacks, stats = recorded(csample, frozen.pid, tmp_path)
+    truth = frozen.truth()
+    bad = {}
+    for tid, thread in truth.items():
+        wrong = [w for seen in stacks.get(tid, [()]) for w in
+                 pytruth.differences(release(python), without_process(seen, thread), thread["frames"])]
+        if wrong:
+            bad[thread["name"]] = wrong[:4]
+    assert not bad, bad
+    assert not {k: v for k, v in stats["errors"].items() if k.startswith("python") and v}, stats["errors"]
+
+
+def without_process(stack, thread):
+    """Less the thread's own root frame."""
+    return [f for f in stack if not (f[1] == "" and f[2] == 0 and thread["name"] in f[0])] if stack else []
+
+
+def test_the_judge_sees_differences():
+    """It would be no judge otherwise."""
+    true = [{"name": "f", "qualname": "A.f", "file": "/x.py", "line": 3}, {"name": "<module>", "qualname": "<module>",
+                                                                          "file": "/x.py", "line": 9}]
+    good = [("A.f", "/x.py", 3), ("<module>", "/x.py", 9)]
+    assert not pytruth.differences((3, 12), good, true)
+    assert not pytruth.differences((3, 8), [("f", "/x.py", 3), good[1]], true)
+    for bad in ([good[1]], good[:1], good[::-1], [("f", "/x.py", 3), good[1]], [("A.f", "/x.py", 4), good[1]],
+                [("A.f", "/y.py", 3), good[1]], [("A.f", "/x.py", None), good[1]], [*good, good[1]], []):
+        assert pytruth.differences((3, 12), bad, true), bad
+    assert pytruth.differences((3, 8), [("B.f", "/x.py", 3), good[1]], true)
+    assert pytruth.compare((3, 12), {}, {1: {"name": "t", "frames": true}})
