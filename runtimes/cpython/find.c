@@ -275,7 +275,10 @@ static struct err *check_roots(struct target *t, const struct py_roots *roots,
 	if (!read_word(t, roots->head, &interp) || !interp)
 		return NULL;
 	if (is_head(t, l, interp, &has_threads)) {
-		*ready = read_field(t, interp, l->interp.modules, &modules) && modules;
+		/* Without modules nothing of Python runs yet. In a process that is no longer young
+		 * they are there, and it must be that field which moved in a patch release. */
+		*ready = (read_field(t, interp, l->interp.modules, &modules) && modules) ||
+		         has_settled(t);
 		return NULL;
 	}
 	if (!has_threads || !has_settled(t))
