@@ -493,12 +493,14 @@ def emit_constants(types, version, free_threaded):
         if path in types["members"]:
             unusable |= 1 << types["members"][path][0] - types["members"]["PyThreadState._status"][0]
     shim = 3 if groups == "SHIM" else 0
+    ended = 0 if groups == "EACH" else enums.get("FRAME_COMPLETED", enums.get("FRAME_CLEARED", 0))
     pairs = [("lines", f"LINES_{lines}"), ("instr", f"INSTR_{instr}"), ("groups", f"GROUPS_{groups}"),
              ("marker", f"MARKER_{marker}"), ("lock_at", f"LOCK_{lock}"),
              ("instance", f"INSTANCE_{instance}"),
              ("owner_generator", enums.get("FRAME_OWNED_BY_GENERATOR", 0)), ("owner_shim", shim),
              ("tag_mask", by_release(TAG_MASK, version)),
              ("gen_yield_from", enums.get("FRAME_SUSPENDED_YIELD_FROM", 0)),
+             ("gen_ended", ended),
              ("yield_from_slots", by_release(YIELD_FROM_SLOTS, version)),
              ("status_unusable", f"{unusable:#x}" if unusable else 0)]
     if instance == "MANAGED_INLINE":

@@ -99,8 +99,12 @@ static bool frame_of(struct py *py, struct rmem *rm, uint64_t generator, uint64_
                      uint64_t *code)
 {
 	const struct py_layout *l = &py->layout;
+	uint64_t state;
 	*frame = generator + l->gen.iframe;
 	if (l->groups == GROUPS_EACH && !py_read(rm, *frame, frame, 8))
+		return false;
+	if (l->gen_ended && py_read_field(rm, generator, l->gen.frame_state, &state) &&
+	    (int8_t)state >= l->gen_ended)
 		return false;
 	if (!*frame || !py_read_field(rm, *frame, l->frame.code, code))
 		return false;

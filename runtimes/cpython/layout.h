@@ -70,6 +70,7 @@ struct py_layout {
 	uint8_t owner_shim;      /* least value of frame.owner that is no Python frame; 0: none */
 	uint8_t tag_mask;        /* low bits of stack references to clear */
 	int8_t gen_yield_from;   /* value of gen.frame_state: suspended in an await or yield from */
+	int8_t gen_ended;        /* least value of gen.frame_state: returned, raised or closed */
 	uint8_t yield_from_slots; /* the awaited object is at stackpointer - 8 * this */
 	int8_t managed_dict;      /* INSTANCE_MANAGED_INLINE: the dict is at object + this */
 	uint32_t status_unusable; /* bits of thread.status: unbound, cleared, finalized */

@@ -356,7 +356,7 @@ const struct py_layout py_layouts[] = {
 	  .origin = "DWARF of CPython 3.11.7",
 	  .lines = LINES_LOCATIONS, .instr = INSTR_PREV, .groups = GROUPS_IS_ENTRY,
 	  .marker = MARKER_CFRAME, .lock_at = LOCK_RUNTIME, .instance = INSTANCE_MANAGED_PAIR,
-	  .owner_generator = 1,
+	  .owner_generator = 1, .gen_ended = 1,
 	  .runtime = {
 	    .interpreters_head = F(40, 8), .finalizing = F(24, 8), .lock_locked = F(376, 4),
 	    .lock_holder = F(368, 8), .tstate_current = F(576, 8),
@@ -437,7 +437,7 @@ const struct py_layout py_layouts[] = {
 	  .origin = "DWARF of CPython 3.12.1",
 	  .lines = LINES_LOCATIONS, .instr = INSTR_PREV, .groups = GROUPS_SHIM,
 	  .marker = MARKER_SHIM, .lock_at = LOCK_INTERP, .instance = INSTANCE_MANAGED_TAG,
-	  .owner_generator = 1, .owner_shim = 3, .status_unusable = 0xc4,
+	  .owner_generator = 1, .owner_shim = 3, .gen_ended = 1, .status_unusable = 0xc4,
 	  .runtime = {
 	    .interpreters_head = F(40, 8), .finalizing = F(24, 8),
 	  },
@@ -519,8 +519,8 @@ const struct py_layout py_layouts[] = {
 	  .origin = "DWARF of CPython 3.13.18",
 	  .lines = LINES_LOCATIONS, .instr = INSTR_CURRENT, .groups = GROUPS_SHIM,
 	  .marker = MARKER_SHIM, .lock_at = LOCK_INTERP, .instance = INSTANCE_MANAGED_INLINE,
-	  .owner_generator = 1, .owner_shim = 3, .gen_yield_from = -1, .status_unusable = 0x184,
-	  .managed_dict = -24,
+	  .owner_generator = 1, .owner_shim = 3, .gen_yield_from = -1, .gen_ended = 1,
+	  .status_unusable = 0x184, .managed_dict = -24,
 	  .runtime = {
 	    .interpreters_head = F(632, 8), .finalizing = F(608, 8),
 	  },
@@ -602,8 +602,8 @@ const struct py_layout py_layouts[] = {
 	  .free_threaded = true,
 	  .lines = LINES_LOCATIONS, .instr = INSTR_CURRENT, .groups = GROUPS_SHIM,
 	  .marker = MARKER_SHIM, .lock_at = LOCK_INTERP, .instance = INSTANCE_MANAGED_INLINE,
-	  .owner_generator = 1, .owner_shim = 3, .gen_yield_from = -1, .status_unusable = 0x184,
-	  .managed_dict = -8,
+	  .owner_generator = 1, .owner_shim = 3, .gen_yield_from = -1, .gen_ended = 1,
+	  .status_unusable = 0x184, .managed_dict = -8,
 	  .runtime = {
 	    .interpreters_head = F(632, 8), .finalizing = F(608, 8),
 	  },
@@ -685,7 +685,7 @@ const struct py_layout py_layouts[] = {
 	  .lines = LINES_LOCATIONS, .instr = INSTR_CURRENT, .groups = GROUPS_SHIM,
 	  .marker = MARKER_SHIM, .lock_at = LOCK_INTERP, .instance = INSTANCE_MANAGED_INLINE,
 	  .owner_generator = 1, .owner_shim = 3, .tag_mask = 3, .gen_yield_from = -1,
-	  .yield_from_slots = 1, .status_unusable = 0xc4, .managed_dict = -24,
+	  .gen_ended = 1, .yield_from_slots = 1, .status_unusable = 0xc4, .managed_dict = -24,
 	  .runtime = {
 	    .interpreters_head = F(808, 8), .finalizing = F(784, 8),
 	  },
@@ -771,7 +771,7 @@ const struct py_layout py_layouts[] = {
 	  .lines = LINES_LOCATIONS, .instr = INSTR_CURRENT, .groups = GROUPS_SHIM,
 	  .marker = MARKER_SHIM, .lock_at = LOCK_INTERP, .instance = INSTANCE_MANAGED_INLINE,
 	  .owner_generator = 1, .owner_shim = 3, .tag_mask = 3, .gen_yield_from = -1,
-	  .yield_from_slots = 1, .status_unusable = 0xc4, .managed_dict = -8,
+	  .gen_ended = 1, .yield_from_slots = 1, .status_unusable = 0xc4, .managed_dict = -8,
 	  .runtime = {
 	    .interpreters_head = F(808, 8), .finalizing = F(784, 8),
 	  },
@@ -856,7 +856,7 @@ const struct py_layout py_layouts[] = {
 	  .origin = "DWARF of CPython 3.15.2",
 	  .lines = LINES_LOCATIONS, .instr = INSTR_CURRENT, .groups = GROUPS_SHIM,
 	  .marker = MARKER_SHIM, .lock_at = LOCK_INTERP, .instance = INSTANCE_MANAGED_INLINE,
-	  .owner_generator = 1, .owner_shim = 3, .tag_mask = 3, .gen_yield_from = 2,
+	  .owner_generator = 1, .owner_shim = 3, .tag_mask = 3, .gen_yield_from = 2, .gen_ended = 5,
 	  .yield_from_slots = 2, .status_unusable = 0xc4, .managed_dict = -24,
 	  .runtime = {
 	    .interpreters_head = F(936, 8), .finalizing = F(912, 8),
@@ -942,7 +942,7 @@ const struct py_layout py_layouts[] = {
 	  .free_threaded = true,
 	  .lines = LINES_LOCATIONS, .instr = INSTR_CURRENT, .groups = GROUPS_SHIM,
 	  .marker = MARKER_SHIM, .lock_at = LOCK_INTERP, .instance = INSTANCE_MANAGED_INLINE,
-	  .owner_generator = 1, .owner_shim = 3, .tag_mask = 3, .gen_yield_from = 2,
+	  .owner_generator = 1, .owner_shim = 3, .tag_mask = 3, .gen_yield_from = 2, .gen_ended = 5,
 	  .yield_from_slots = 2, .status_unusable = 0xc4, .managed_dict = -8,
 	  .runtime = {
 	    .interpreters_head = F(936, 8), .finalizing = F(912, 8),
