@@ -74,6 +74,13 @@ struct err *target_reload(struct target *t);
 /* Reads the maps again; ERR_GONE when the process has. Images are opened when first seen. A failure
  * leaves the old maps. */
 struct err *target_refresh_maps(struct target *t);
+/* All processes that descend from those of pids (none of which is among them, unless below
+ * another), parents before their children. Returns how many; free *ret. Costs a few us for each
+ * process of the machine. */
+struct target_parent {
+	pid_t pid, parent;
+};
+size_t target_descendants(const pid_t *pids, size_t n, struct target_parent **ret);
 /* All thread ids, sorted with the main thread first. Free *ret. */
 struct err *target_threads(struct target *t, pid_t **ret, size_t *n_ret);
 /* A thread's id as the target itself knows it, in its innermost pid namespace; 0: it is gone. */
@@ -82,6 +89,9 @@ pid_t target_thread_ns_id(struct target *t, pid_t tid);
 bool target_thread_name(struct target *t, pid_t tid, char *buf, size_t len);
 /* CPU time the kernel charged the whole process, ended threads included, ns; 0 when it is gone. */
 uint64_t target_cpu_ns(struct target *t);
+/* CPU time of the children it has waited for, and of those they have, ns, from clock ticks (two
+ * numbers rounded down); false when it is gone. A zombie still has it. */
+bool target_reaped_cpu_ns(struct target *t, uint64_t *ret);
 bool target_alive(struct target *t);
 /* It is not reaped yet: alive or a zombie. */
 bool target_exists(struct target *t);

@@ -304,8 +304,9 @@ void engine_stop(struct engine *e)
 	}
 	for (size_t i = 0; i < e->processes.n; i++)
 		if (!e->processes.items[i]->ended)
-			process_read_clock(e->processes.items[i]);
+			process_read_clock(e, e->processes.items[i]);
 	engine_drain_sideband(e);
+	note_ended(e); /* after the clocks: what is in a parent's sum must not count as alive */
 	drain_queues(e);
 	threads_collect(e->shared.threads);
 	process_sweep(e);
@@ -345,7 +346,7 @@ void engine_get_stats(struct engine *e, struct stats *ret)
 	ret->duration_ns = end - e->start_ns;
 	ret->target_cpu_ns = e->ended_cpu_ns;
 	for (size_t i = 0; i < e->processes.n; i++)
-		ret->target_cpu_ns += process_cpu_ns(e->processes.items[i]);
+		ret->target_cpu_ns += account_cpu_ns(e->processes.items[i]);
 	ret->processes = e->n_processes;
 	getrusage(RUSAGE_SELF, &self);
 	ret->self_cpu_ns = rusage_ns(&self) - rusage_ns(&e->self_start);

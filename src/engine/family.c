@@ -1,19 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Children of what we sample. The kernel tells of each fork at once where it tells at all; else
  * /proc is asked now and then, and inherited events bring ticks of processes nobody told of. */
-#include <dirent.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include <csample/log.h>
-#include <csample/mem.h>
 
 #include "internal.h"
-
-#define MAX_GENERATIONS 1024 /* between a process and the ancestor that is sampled */
 
 static bool is_full(struct engine *e)
 {
@@ -48,6 +41,13 @@ static void replay_orphans(struct engine *e, struct process *p)
 	}
 }
 
+static void set_parent(struct process *p, struct process *parent)
+{
+	p->parent = parent;
+	if (parent)
+		parent->has_children = true;
+}
+
 /* The new process has its parent's memory until it execs: so it gets a copy of what is known of
  * that. Its own maps might be read after an exec that nobody told of yet. */
 static void follow(struct engine *e, struct process *parent, const struct sideband_event *fork)
@@ -64,12 +64,14 @@ static void follow(struct engine *e, struct process *parent, const struct sideba
 		log_debug(LOG_TARGET, "child %d of %d: %s", (int)fork->pid, (int)parent->space.pid,
 		          err->msg);
 		err_free(err);
+		parent->reaped_unsure |= fork->time_ns < e->start_ns;
 		return;
 	}
 	log_debug(LOG_TARGET, "process %d is a child of %d", (int)fork->pid,
 	          (int)parent->space.pid);
 	struct process *p = process_add(e, target, true);
 	p->execed = parent->execed;
+	set_parent(p, parent);
 	process_add_thread(e, p, fork->pid, fork->time_ns >= e->start_ns);
 	if (fork->time_ns < e->start_ns)
 		process_read_baseline(e, p);
@@ -99,7 +101,7 @@ void family_on_event(struct engine *e, const struct sideband_event *event)
 }
 
 /* A process that is there, whoever told of it. */
-static struct process *adopt(struct engine *e, pid_t pid)
+static struct process *adopt(struct engine *e, pid_t pid, struct process *parent)
 {
 	struct target *target;
 	if (pid == getpid() || is_full(e))
@@ -108,10 +110,13 @@ static struct process *adopt(struct engine *e, pid_t pid)
 	if (err) {
 		log_debug(LOG_TARGET, "child %d: %s", (int)pid, err->msg);
 		err_free(err);
+		if (parent)
+			parent->reaped_unsure = true;
 		return NULL;
 	}
 	log_debug(LOG_TARGET, "process %d is a descendant", (int)pid);
 	struct process *p = process_add(e, target, true);
+	set_parent(p, parent);
 	bool born = e->started && target->start_time >= e->start_ticks;
 	process_rescan_threads(e, p, born);
 	if (!born)
@@ -124,67 +129,28 @@ static struct process *adopt(struct engine *e, pid_t pid)
 
 struct process *family_meet(struct engine *e, pid_t pid)
 {
-	return e->shared.children ? adopt(e, pid) : NULL;
-}
-
-/* proc(5), stat: "pid (name) state ppid ..."; the name may hold anything. */
-static pid_t parent_of(int proc_fd, const char *pid)
-{
-	char path[64], text[512];
-	snprintf(path, sizeof(path), "%s/stat", pid);
-	_cleanup_close_ int fd = openat(proc_fd, path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
-	text[n > 0 ? n : 0] = '\0';
-	const char *p = strrchr(text, ')');
-	return p && p[1] && p[2] ? (pid_t)strtol(p + 3, NULL, 10) : 0;
-}
-
-static void list_parents(struct map64 *parents)
-{
-	DIR *dir = opendir("/proc");
-	if (!dir)
-		return;
-	for (struct dirent *entry; (entry = readdir(dir));) {
-		char *end;
-		long pid = strtol(entry->d_name, &end, 10);
-		if (pid > 0 && !*end)
-			*map64_put(parents, (uint64_t)pid) =
-			        (uint64_t)parent_of(dirfd(dir), entry->d_name);
-	}
-	closedir(dir);
-}
-
-static bool descends(const struct engine *e, const struct map64 *parents, uint64_t pid)
-{
-	for (int i = 0; i < MAX_GENERATIONS; i++) {
-		const uint64_t *parent = map64_get(parents, pid);
-		if (!parent || !*parent)
-			return false;
-		struct process *p = process_find(e, (pid_t)*parent);
-		if (p && !p->ended)
-			return true;
-		pid = *parent;
-	}
-	return false;
+	return e->shared.children ? adopt(e, pid, NULL) : NULL;
 }
 
 void family_find(struct engine *e)
 {
-	struct map64 parents = {0};
-	list_parents(&parents);
-	for (size_t i = 0; i < parents.cap; i++) {
-		if (!parents.slots[i].used)
+	VEC(pid_t) pids = {0};
+	for (size_t i = 0; i < e->processes.n; i++)
+		if (!e->processes.items[i]->ended)
+			*vec_add(&pids) = e->processes.items[i]->space.pid;
+	struct target_parent *found;
+	size_t n = target_descendants(pids.items, pids.n, &found);
+	for (size_t i = 0; i < n; i++) {
+		struct process *p = process_find(e, found[i].pid);
+		if (p && !p->ended)
 			continue;
-		pid_t pid = (pid_t)parents.slots[i].key;
-		struct process *p = process_find(e, pid);
-		if ((p && !p->ended) || !descends(e, &parents, (uint64_t)pid))
-			continue;
-		p = adopt(e, pid);
+		p = adopt(e, found[i].pid, process_find(e, found[i].parent));
 		/* Later ones have inherited their parents' events. */
 		struct err *err = p && !e->started ? engine_add_events(e, p, NULL) : NULL;
 		if (err)
 			log_debug(LOG_TRIGGER, "%s", err->msg);
 		err_free(err);
 	}
-	map64_free(&parents);
+	free(found);
+	vec_free(&pids);
 }

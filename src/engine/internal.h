@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The engine from inside: setup.c builds it, process.c is the life of a process in it, watch.c
- * follows what becomes of them, family.c finds their children, engine.c is the line. */
+ * follows what becomes of them, family.c finds their children, account.c sums up, engine.c is the
+ * line. */
 #ifndef ENGINE_INTERNAL_H
 #define ENGINE_INTERNAL_H
 
@@ -31,7 +32,13 @@ struct process {
 	uint64_t maps_read_ns;
 	uint64_t start_cpu_ns, last_cpu_ns; /* of its clock: when we began, and the last reading */
 	uint64_t credited_ns;               /* CPU time that its snapshots have carried */
-	VEC(pid_t) tids;                    /* once it has ended: those it had */
+	struct process *parent; /* that is listed; NULL: none; a forebear if is_orphan */
+	bool has_children, is_orphan;
+	bool reaped_unsure;        /* its sum may have what a child used before we began */
+	uint64_t reaped_ns;        /* of the children it has waited for, as last read */
+	uint64_t reaped_before_ns; /* of that, not ours to count */
+	uint64_t children_ns;      /* what we know of its ended children */
+	VEC(pid_t) tids;           /* once it has ended: those it had */
 };
 
 /* An event of a process that is not known, or not yet: its parent's FORK may lie in another CPU's
@@ -107,14 +114,12 @@ struct process *process_find(const struct engine *e, pid_t pid);
 /* All its threads, and its clock, from here on. */
 void process_read_baseline(struct engine *e, struct process *p);
 /* Reads its clock, if the process still exists, a zombie included. */
-void process_read_clock(struct process *p);
+void process_read_clock(struct engine *e, struct process *p);
 /* The process has ended; its last snapshots may be still to come. */
 void process_end(struct engine *e, struct process *p);
 /* Forgets those that have ended and are in no sampler's hands. To be called when the queues have
  * been worked off. */
 void process_sweep(struct engine *e);
-/* CPU time it has used since we began. */
-uint64_t process_cpu_ns(const struct process *p);
 void process_free(struct process *p);
 /* Threads as /proc lists them now. born: those not known were created while we watch. */
 void process_rescan_threads(struct engine *e, struct process *p, bool born);
@@ -127,6 +132,15 @@ void process_note_anonymous(struct engine *e, struct process *p);
 void process_on_exec(struct engine *e, struct process *p, uint64_t time_ns);
 /* A new program in the same process: one thread is left, and everything mapped is new. */
 void process_act_on_exec(struct engine *e, struct process *p);
+
+/* account.c */
+/* A process that has a past: what it and its children used so far does not count. */
+void account_begin(struct engine *e, struct process *p);
+void account_read_reaped(struct engine *e, struct process *p);
+/* CPU time since we began, ns, of the process and of the children that ended. */
+uint64_t account_cpu_ns(const struct process *p);
+/* It is about to be forgotten: its time is carried over. */
+void account_end(struct engine *e, struct process *p);
 
 /* watch.c */
 void engine_prepare_images(struct engine *e);

@@ -61,6 +61,7 @@ struct process *process_find(const struct engine *e, pid_t pid)
 void process_read_baseline(struct engine *e, struct process *p)
 {
 	const uint64_t apart_ns = 5000000;
+	account_begin(e, p);
 	for (int i = 0; i < 5; i++) {
 		p->start_cpu_ns = p->last_cpu_ns = target_cpu_ns(p->target);
 		for (size_t k = 0; k < threads_count(e->shared.threads); k++) {
@@ -75,18 +76,13 @@ void process_read_baseline(struct engine *e, struct process *p)
 	}
 }
 
-void process_read_clock(struct process *p)
+void process_read_clock(struct engine *e, struct process *p)
 {
 	uint64_t cpu_ns = target_cpu_ns(p->target);
 	/* The clock goes by number: when the process is gone, that may be another's. */
 	if (cpu_ns > p->last_cpu_ns && target_exists(p->target))
 		p->last_cpu_ns = cpu_ns;
-}
-
-uint64_t process_cpu_ns(const struct process *p)
-{
-	uint64_t read = p->last_cpu_ns > p->start_cpu_ns ? p->last_cpu_ns - p->start_cpu_ns : 0;
-	return read > p->credited_ns ? read : p->credited_ns;
+	account_read_reaped(e, p);
 }
 
 /* The sampler may hold it right now: then what it slept through stays with it. */
@@ -112,7 +108,7 @@ void process_end(struct engine *e, struct process *p)
 	if (p->ended)
 		return;
 	log_debug(LOG_TARGET, "process %d has ended", (int)p->space.pid);
-	process_read_clock(p);
+	process_read_clock(e, p);
 	p->ended = true;
 	e->n_alive--;
 	if (p->target->pid_fd >= 0)
@@ -145,7 +141,7 @@ static void forget(struct engine *e, struct process *p)
 		e->sink.on_thread_end(e->sink.arg, p->tids.items[i], false, 0);
 	if (e->sink.on_process_end)
 		e->sink.on_process_end(e->sink.arg, p->target);
-	e->ended_cpu_ns += process_cpu_ns(p);
+	account_end(e, p);
 	e->n_execs -= p->exec_ns != 0;
 	uint64_t *listed = map64_get(&e->by_pid, (uint64_t)p->space.pid);
 	if (listed && *listed == (uintptr_t)p)

@@ -47,7 +47,7 @@ static void on_sideband(void *arg, const struct sideband_event *event)
 		if (event->tid != event->pid)
 			process_end_thread(e, event->tid);
 		else
-			process_read_clock(p);
+			process_read_clock(e, p);
 		break;
 	case SIDEBAND_EXEC:
 		process_on_exec(e, p, event->time_ns);
@@ -183,8 +183,8 @@ static void tell_of_tracer(struct engine *e)
  * run without being met by a tick. */
 static void read_clocks(struct engine *e, uint64_t now)
 {
-	bool all = now - e->clocks_ns >= RESCAN_NS || e->processes.n <= FEW;
-	if (all)
+	bool due = now - e->clocks_ns >= RESCAN_NS, all = due || e->processes.n <= FEW;
+	if (due)
 		e->clocks_ns = now;
 	for (size_t i = 0; i < e->processes.n; i++) {
 		struct process *p = e->processes.items[i];
@@ -193,6 +193,8 @@ static void read_clocks(struct engine *e, uint64_t now)
 		uint64_t cpu_ns = target_cpu_ns(p->target);
 		if (cpu_ns > p->last_cpu_ns)
 			p->last_cpu_ns = cpu_ns;
+		if (due)
+			account_read_reaped(e, p);
 	}
 }
 

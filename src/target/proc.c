@@ -72,6 +72,18 @@ uint64_t proc_start_time(int proc_fd)
 	return p ? strtoull(p, NULL, 10) : 0;
 }
 
+bool proc_reaped_ticks(int proc_fd, uint64_t *ret)
+{
+	_cleanup_free_ char *text = read_stat(proc_fd);
+	const char *p = text ? stat_field(text, 16) : NULL;
+	if (!p)
+		return false;
+	char *next;
+	*ret = strtoull(p, &next, 10);
+	*ret += strtoull(next, NULL, 10);
+	return true;
+}
+
 char proc_state(int proc_fd)
 {
 	_cleanup_free_ char *text = read_stat(proc_fd);

@@ -3,6 +3,7 @@
 #ifndef TARGET_PROC_H
 #define TARGET_PROC_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -17,6 +18,8 @@ struct proc_status {
 
 /* The whole file, at most max bytes, NUL-terminated; NULL and errno on failure. Free it. */
 char *proc_read(int proc_fd, const char *name, size_t max, size_t *len_ret);
+/* Clock ticks of the children waited for: cutime and cstime; false when it is gone. */
+bool proc_reaped_ticks(int proc_fd, uint64_t *ret);
 uint64_t proc_start_time(int proc_fd); /* clock ticks after boot; 0 when it is gone */
 char proc_state(int proc_fd);          /* R S D T t Z X; 0 when it is gone */
 /* The innermost number of a thread, which is that of its process's own pid namespace; 0: gone. */

@@ -369,6 +369,15 @@ uint64_t target_cpu_ns(struct target *t)
 	return (uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec;
 }
 
+bool target_reaped_cpu_ns(struct target *t, uint64_t *ret)
+{
+	uint64_t ticks = 0;
+	if (t->tids || !proc_reaped_ticks(t->proc_fd, &ticks))
+		return false;
+	*ret = ticks * (1000000000ULL / (uint64_t)sysconf(_SC_CLK_TCK));
+	return true;
+}
+
 bool target_exists(struct target *t)
 {
 	return t->start_time && proc_start_time(t->proc_fd) == t->start_time;
