@@ -193,6 +193,24 @@ static void refuse(const uint8_t *bytes, size_t len, enum err_kind kind)
 	assert_memory_equal(&l, &before, sizeof(l));
 }
 
+/* A word that was never filled in. */
+static void what_is_not_told_is_not_zero(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < py_n_self_descriptions; i++) {
+		const struct py_self_description *d = &py_self_descriptions[i];
+		const struct py_layout *row = py_layout_find(d->version, false);
+		uint8_t bytes[PY_MAX_SELF_DESCRIPTION];
+		size_t len = tell(d, row, bytes);
+		for (unsigned k = 0; k < d->n; k++) {
+			if (d->told[k].member != offsetof(struct py_layout, interp.threads_head))
+				continue;
+			put(bytes, d->told[k].told, 0);
+			refuse(bytes, len, ERR_UNSUPPORTED);
+		}
+	}
+}
+
 /* A release that had one more word in the middle: nothing fits, so nothing is guessed. */
 static void a_list_that_does_not_fit_is_refused(void **state)
 {
@@ -299,6 +317,7 @@ int main(void)
 	        cmocka_unit_test(every_row_can_be_told),
 	        cmocka_unit_test(a_newer_release_is_read_as_the_newest),
 	        cmocka_unit_test(a_prerelease_is_no_known_release),
+	        cmocka_unit_test(what_is_not_told_is_not_zero),
 	        cmocka_unit_test(a_list_that_does_not_fit_is_refused),
 	        cmocka_unit_test(what_is_none_is_refused),
 	        cmocka_unit_test(mutated_words_are_survived),
