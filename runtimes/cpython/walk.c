@@ -175,14 +175,15 @@ static void pair_cframes(struct py *py, struct py_view *view, uint64_t state, st
 	vec_free(&cframes);
 }
 
-/* False: the state is no longer this thread's, or was not copied. */
+/* False: the state is no longer this thread's, or was not known when the snapshot was taken. */
 static bool walk_state(struct py *py, const struct snapshot *snap, struct py_view *view,
-                       const struct py_thread *th, unsigned i, struct part *part)
+                       const struct py_thread *th, unsigned i, struct part *part, bool *unknown)
 {
 	const struct py_layout *l = &py->layout;
 	struct obj state;
 	uint64_t interp = 0, ident = 0, native = (uint64_t)th->ns_tid;
-	if (!py_view_obj(view, th->states[i], l->thread.size, &state))
+	*unknown |= !py_view_obj(view, th->states[i], l->thread.size, &state);
+	if (!state.bytes)
 		return false;
 	obj_get(state, l->thread.interp, &interp);
 	obj_get(state, l->thread.thread_id, &ident);
@@ -266,6 +267,7 @@ enum walk_end py_walk_frames(struct py *py, const struct snapshot *snap,
 	const struct py_thread *th = py_threads_find(py->threads, snap->tid);
 	uint64_t finalizing = 0;
 	unsigned n = 0;
+	bool unknown = false;
 	enum walk_end end = WALK_NONE;
 	*holds_lock = false;
 	if (!th) {
@@ -276,7 +278,9 @@ enum walk_end py_walk_frames(struct py *py, const struct snapshot *snap,
 		return WALK_STARTING;
 	*holds_lock = has_lock(py, &view, th);
 	for (unsigned i = 0; i < th->n_states; i++)
-		n += walk_state(py, snap, &view, th, i, &parts[n]);
+		n += walk_state(py, snap, &view, th, i, &parts[n], &unknown);
+	if (!n && unknown)
+		return WALK_STARTING;
 	if (!n)
 		py_threads_missing(py, snap->tid);
 	order_parts(parts, n);
