@@ -38,9 +38,28 @@ struct obj {
 static inline bool obj_get(struct obj o, struct field f, uint64_t *ret)
 {
 	uint64_t v = 0;
-	if (!f.width || f.width > 8 || f.at > o.len || o.len - f.at < f.width)
+	const uint8_t *p = o.bytes + f.at;
+	if (f.at > o.len || o.len - f.at < f.width)
 		return false;
-	memcpy(&v, o.bytes + f.at, f.width); /* little-endian, as both machines we support */
+	/* Little-endian, as both machines we support. Constant widths: no call of memcpy(). */
+	switch (f.width) {
+	case 8:
+		memcpy(&v, p, 8);
+		break;
+	case 4:
+		memcpy(&v, p, 4);
+		break;
+	case 2:
+		memcpy(&v, p, 2);
+		break;
+	case 1:
+		v = *p;
+		break;
+	default:
+		if (!f.width || f.width > 8)
+			return false;
+		memcpy(&v, p, f.width);
+	}
 	*ret = v;
 	return true;
 }

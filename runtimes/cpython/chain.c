@@ -68,9 +68,19 @@ static bool has_cframes(const struct py_layout *l)
 	return field_known(l->thread.cframe) && field_known(l->cframe.current_frame);
 }
 
+uint32_t py_state_span(const struct py_layout *l)
+{
+	uint32_t span = l->thread.size, root = l->thread.root_cframe.at + l->cframe.size;
+	return has_cframes(l) && root > span ? root : span;
+}
+
 void py_chain_start(struct py_chain *c, const struct py_layout *l, uint64_t addr, struct obj state)
 {
-	*c = (struct py_chain){.layout = l, .state = addr, .save_at = 1, .first_group = true};
+	*c = (struct py_chain){.layout = l,
+	                       .state = addr,
+	                       .span = py_frame_span(l),
+	                       .save_at = 1,
+	                       .first_group = true};
 	obj_get(state, l->thread.frame, &c->frame);
 	obj_get(state, l->thread.current_frame, &c->frame);
 	obj_get(state, l->thread.base_frame, &c->base);
@@ -302,9 +312,8 @@ enum py_step py_chain_next(struct py_chain *c, struct py_view *view, struct py_l
 		return bad(c, view);
 	if (!c->frame || c->frame == c->base)
 		return end_chain(c, view);
-	uint32_t span = py_frame_span(l);
-	if (!py_view_obj(view, c->frame, span, &o)) {
-		enum py_step step = miss(c, c->frame, span);
+	if (!py_view_obj(view, c->frame, c->span, &o)) {
+		enum py_step step = miss(c, c->frame, c->span);
 		return step == STEP_BAD ? bad(c, view) : step;
 	}
 	obj_get(o, l->frame.owner, &owner);

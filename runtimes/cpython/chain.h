@@ -52,6 +52,7 @@ struct py_chain {
 	uint64_t closing;             /* marker of the boundary that is due */
 	uint64_t saved;               /* a frame some steps ago: for loops */
 	uint32_t steps, save_at;      /* Brent's */
+	uint32_t span;                /* bytes of a frame that are looked at */
 	uint32_t frames;              /* so far in the group under way; anybody may look */
 	bool first_group, after_hole; /* 3.11, 3.12: see chain.c */
 	bool begun, close, looped, restarted;
@@ -68,5 +69,7 @@ bool py_chain_restart(struct py_chain *c, struct py_view *view);
 
 /* Bytes of a frame that the chain needs, from its start. */
 uint32_t py_frame_span(const struct py_layout *layout);
+/* Bytes of a thread state: its fields, and the last _PyCFrame in it. */
+uint32_t py_state_span(const struct py_layout *layout);
 
 #endif

@@ -28,7 +28,9 @@
 #define CHUNK_BYTES      16384u  /* Include/cpython/pystate.h: DATA_STACK_CHUNK_SIZE */
 #define CHUNK_SLACK      1024u   /* the newest chunk may be used further than lately */
 #define PAGE_AGE         32      /* captures after which a page is not asked for any more */
-#define JOIN_GAP         1024u   /* of bytes not needed: cheaper than another region */
+#define JOIN_GAP         4096u   /* of bytes not needed: cheaper than another region */
+#define MAX_SETTLED      128
+#define SETTLED_AGE      64 /* captures after which it is asked again whether code is settled */
 
 /* The used part of a page. */
 struct page {
@@ -50,6 +52,10 @@ struct py_prediction {
 	unsigned n_chunks, n_chunks_now;
 	uint64_t young_now[MAX_YOUNG]; /* code objects that are not settled */
 	unsigned n_young_now;
+	/* Code that was settled, in the order of the last chain: looking it up costs cache misses.
+	 */
+	uint64_t settled[MAX_SETTLED], settled_now[MAX_SETTLED];
+	unsigned n_settled, n_settled_now, at_settled, settled_age;
 	bool no_join; /* what lies between two pages of ours cannot be read */
 
 	/* The capture under way. */
@@ -61,6 +67,7 @@ struct py_prediction {
 	uint32_t bytes;     /* asked for so far */
 	uint64_t asked;     /* where the chain did not go on last time */
 	uint64_t last_code; /* the same again needs no look */
+	unsigned last_page; /* index of the page noted last */
 };
 
 struct asking {
@@ -136,7 +143,9 @@ static void forget_oldest(struct py_prediction *p)
 
 static void note_page(struct py_prediction *p, uint64_t addr, uint16_t lo, uint16_t hi)
 {
-	unsigned i = page_index(p, addr);
+	unsigned i = p->last_page;
+	if (i >= p->n_pages || p->pages[i].addr != addr)
+		i = p->last_page = page_index(p, addr);
 	if (i < p->n_pages && p->pages[i].addr == addr) {
 		struct page *page = &p->pages[i];
 		page->lo = lo < page->lo ? lo : page->lo;
@@ -146,7 +155,7 @@ static void note_page(struct py_prediction *p, uint64_t addr, uint16_t lo, uint1
 	}
 	if (p->n_pages == MAX_PAGES) {
 		forget_oldest(p);
-		i = page_index(p, addr);
+		i = p->last_page = page_index(p, addr);
 	}
 	memmove(p->pages + i + 1, p->pages + i, (p->n_pages - i) * sizeof(*p->pages));
 	p->pages[i] = (struct page){addr, lo, hi, 0};
@@ -190,6 +199,7 @@ static void ask_pages(struct py_prediction *p, struct asking *a)
 
 /* ---- round 0 ---- */
 
+/* The finalizing word only where it costs nothing: walk.c reads it live otherwise. */
 static void ask_lock(const struct py *py, const struct py_thread *th, struct asking *a)
 {
 	uint64_t locked, holder, finalizing = py_finalizing_word(py);
@@ -206,7 +216,6 @@ static void ask_lock(const struct py *py, const struct py_thread *th, struct ask
 		if (hi - lo <= PAGE)
 			ask(a, lo, hi - lo, PREDICT_BYTES);
 	}
-	ask(a, finalizing, 8, PREDICT_BYTES);
 }
 
 static void ask_chunks(struct py_prediction *p, struct asking *a)
@@ -244,8 +253,11 @@ static void predict(struct py *py, const struct py_thread *th, const struct snap
 	p->begun = p->done = false;
 	p->state = p->steps = 0;
 	p->asked = p->last_code = 0;
+	p->n_settled = ++p->settled_age % SETTLED_AGE ? p->n_settled_now : 0;
+	memcpy(p->settled, p->settled_now, p->n_settled * sizeof(*p->settled));
+	p->n_settled_now = p->at_settled = 0;
 	for (unsigned i = 0; i < th->n_states; i++)
-		ask(a, th->states[i], py->layout.thread.size, PREDICT_BYTES);
+		ask(a, th->states[i], py_state_span(&py->layout), PREDICT_BYTES);
 	ask_lock(py, th, a);
 	ask_chunks(p, a);
 	for (unsigned i = 0; i < p->n_young_now; i++)
@@ -323,14 +335,33 @@ static void ask_missing(struct py_prediction *p, const struct py_layout *l, stru
 		note_frame(p, addr, p->chain.missing.len);
 }
 
+/* py_code_is_settled(), for the most part by what it said lately. */
+static bool is_settled(struct py *py, struct py_prediction *p, uint64_t code)
+{
+	unsigned i = p->at_settled;
+	if (i >= p->n_settled || p->settled[i] != code)
+		for (i = 0; i < p->n_settled && p->settled[i] != code; i++)
+			;
+	bool known = i < p->n_settled;
+	if (known)
+		p->at_settled = i + 1;
+	if (!known && !py_code_is_settled(py->codes, code))
+		return false;
+	if (p->n_settled_now < MAX_SETTLED)
+		p->settled_now[p->n_settled_now++] = code;
+	return true;
+}
+
 static void note_link(struct py *py, struct py_prediction *p, const struct py_link *link)
 {
 	const struct py_layout *l = &py->layout;
 	if (link->in_generator || l->groups == GROUPS_EACH)
 		note_frame(p, link->addr, py_frame_span(l));
-	if (link->code == p->last_code || py_code_is_settled(py->codes, link->code))
+	if (link->code == p->last_code)
 		return;
 	p->last_code = link->code;
+	if (is_settled(py, p, link->code))
+		return;
 	for (unsigned i = 0; i < p->n_young_now; i++)
 		if (p->young_now[i] == link->code)
 			return;

@@ -220,6 +220,13 @@ static bool view_word(struct py_view *view, uint64_t addr, size_t width, uint64_
 	       obj_get(o, (struct field){0, (uint8_t)width}, ret);
 }
 
+/* Captured with the lock where they lie together; else as it is now, which is a moment later. */
+static bool finalizes(struct py *py, struct py_view *view)
+{
+	uint64_t word = py_finalizing_word(py), value = 0;
+	return word && (view_word(view, word, 8, &value) || read_live(py, word, &value)) && value;
+}
+
 static bool has_lock(struct py *py, struct py_view *view, const struct py_thread *th)
 {
 	const struct py_layout *l = &py->layout;
@@ -265,7 +272,6 @@ enum walk_end py_walk_frames(struct py *py, const struct snapshot *snap,
 	struct py_view view = {.snap = snap};
 	struct part parts[PY_MAX_STATES] = {0};
 	const struct py_thread *th = py_threads_find(py->threads, snap->tid);
-	uint64_t finalizing = 0;
 	unsigned n = 0;
 	bool unknown = false;
 	enum walk_end end = WALK_NONE;
@@ -274,7 +280,7 @@ enum walk_end py_walk_frames(struct py *py, const struct snapshot *snap,
 		py_threads_missing(py, snap->tid);
 		return WALK_NONE;
 	}
-	if (view_word(&view, py_finalizing_word(py), 8, &finalizing) && finalizing)
+	if (finalizes(py, &view))
 		return WALK_STARTING;
 	*holds_lock = has_lock(py, &view, th);
 	for (unsigned i = 0; i < th->n_states; i++)
