@@ -27,17 +27,22 @@
 #define PREDICT_BYTES    196608u /* of GATHER_MAX_COPY: the rest is for surprises */
 #define CHUNK_BYTES      16384u  /* Include/cpython/pystate.h: DATA_STACK_CHUNK_SIZE */
 #define CHUNK_SLACK      1024u   /* the newest chunk may be used further than lately */
-#define PAGE_AGE         32      /* captures after which a page is not asked for any more */
-#define JOIN_GAP         4096u   /* of bytes not needed: cheaper than another region */
+#define PERIOD           16    /* captures: what was used of a page in the last two is asked for */
+#define JOIN_GAP         1024u /* bytes not needed: copied in the time another region takes */
 #define MAX_SETTLED      128
 #define SETTLED_AGE      64 /* captures after which it is asked again whether code is settled */
 
-/* The used part of a page. */
+/* The used part of a page: in this period, and in the one before. */
 struct page {
 	uint64_t addr;
-	uint16_t lo, hi;
-	uint16_t age; /* captures since it was used */
+	uint16_t lo, hi, lo_before, hi_before;
+	/* How likely it is used again, of 256. A page in vain costs a region, a page missed a read
+	 * of its own, which takes some five times as long. */
+	uint16_t heat;
+	bool used; /* in the last capture */
 };
+#define HEAT_NEW 72
+#define HEAT_ASK 40
 
 struct chunk {
 	uint64_t addr;
@@ -55,7 +60,8 @@ struct py_prediction {
 	/* Code that was settled, in the order of the last chain: looking it up costs cache misses.
 	 */
 	uint64_t settled[MAX_SETTLED], settled_now[MAX_SETTLED];
-	unsigned n_settled, n_settled_now, at_settled, settled_age;
+	unsigned n_settled, n_settled_now, at_settled;
+	unsigned captures;
 	bool no_join; /* what lies between two pages of ours cannot be read */
 
 	/* The capture under way. */
@@ -130,14 +136,14 @@ static unsigned page_index(const struct py_prediction *p, uint64_t addr)
 	return lo;
 }
 
-static void forget_oldest(struct py_prediction *p)
+static void forget_coldest(struct py_prediction *p)
 {
-	unsigned oldest = 0;
+	unsigned coldest = 0;
 	for (unsigned i = 1; i < p->n_pages; i++)
-		if (p->pages[i].age > p->pages[oldest].age)
-			oldest = i;
-	memmove(p->pages + oldest, p->pages + oldest + 1,
-	        (p->n_pages - oldest - 1) * sizeof(*p->pages));
+		if (p->pages[i].heat < p->pages[coldest].heat)
+			coldest = i;
+	memmove(p->pages + coldest, p->pages + coldest + 1,
+	        (p->n_pages - coldest - 1) * sizeof(*p->pages));
 	p->n_pages--;
 }
 
@@ -150,15 +156,15 @@ static void note_page(struct py_prediction *p, uint64_t addr, uint16_t lo, uint1
 		struct page *page = &p->pages[i];
 		page->lo = lo < page->lo ? lo : page->lo;
 		page->hi = hi > page->hi ? hi : page->hi;
-		page->age = 0;
+		page->used = true;
 		return;
 	}
 	if (p->n_pages == MAX_PAGES) {
-		forget_oldest(p);
+		forget_coldest(p);
 		i = p->last_page = page_index(p, addr);
 	}
 	memmove(p->pages + i + 1, p->pages + i, (p->n_pages - i) * sizeof(*p->pages));
-	p->pages[i] = (struct page){addr, lo, hi, 0};
+	p->pages[i] = (struct page){addr, lo, hi, PAGE, 0, HEAT_NEW, false};
 	p->n_pages++;
 }
 
@@ -172,16 +178,35 @@ static void note_frame(struct py_prediction *p, uint64_t addr, uint32_t len)
 		note_page(p, page + PAGE, 0, (uint16_t)(hi - PAGE));
 }
 
+/* False: forgotten. */
+static bool age_page(struct page *page, bool new_period)
+{
+	page->heat = page->used ? page->heat + (256 - page->heat) / 4
+	                        : page->heat - (page->heat + 7) / 8;
+	page->used = false;
+	if (new_period) {
+		page->lo_before = page->lo;
+		page->hi_before = page->hi;
+		page->lo = PAGE;
+		page->hi = 0;
+	}
+	return page->hi > page->lo || page->hi_before > page->lo_before;
+}
+
 static void ask_pages(struct py_prediction *p, struct asking *a)
 {
 	uint64_t start = 0, end = 0;
 	unsigned kept = 0, regions = 0;
+	bool new_period = ++p->captures % PERIOD == 0;
 	for (unsigned i = 0; i < p->n_pages; i++) {
 		struct page page = p->pages[i];
-		if (++page.age > PAGE_AGE)
+		if (!age_page(&page, new_period))
 			continue;
 		p->pages[kept++] = page;
-		uint64_t lo = page.addr + page.lo, hi = page.addr + page.hi;
+		if (page.heat < HEAT_ASK)
+			continue;
+		uint64_t lo = page.addr + (page.lo < page.lo_before ? page.lo : page.lo_before);
+		uint64_t hi = page.addr + (page.hi > page.hi_before ? page.hi : page.hi_before);
 		/* A frame may lie across: pages that touch are one region. */
 		if (end && (lo == end || (!p->no_join && lo - end <= JOIN_GAP))) {
 			end = hi;
@@ -253,7 +278,7 @@ static void predict(struct py *py, const struct py_thread *th, const struct snap
 	p->begun = p->done = false;
 	p->state = p->steps = 0;
 	p->asked = p->last_code = 0;
-	p->n_settled = ++p->settled_age % SETTLED_AGE ? p->n_settled_now : 0;
+	p->n_settled = p->captures % SETTLED_AGE ? p->n_settled_now : 0;
 	memcpy(p->settled, p->settled_now, p->n_settled * sizeof(*p->settled));
 	p->n_settled_now = p->at_settled = 0;
 	for (unsigned i = 0; i < th->n_states; i++)
@@ -275,7 +300,9 @@ static void forget_unreadable(struct py_prediction *p, struct py_view *view)
 	unsigned kept = 0;
 	for (unsigned i = 0; i < p->n_pages; i++) {
 		struct page page = p->pages[i];
-		if (py_view_at(view, page.addr + page.lo, page.hi - page.lo))
+		uint16_t lo = page.lo < page.lo_before ? page.lo : page.lo_before;
+		uint16_t hi = page.hi > page.hi_before ? page.hi : page.hi_before;
+		if (page.heat < HEAT_ASK || py_view_at(view, page.addr + lo, hi - lo))
 			p->pages[kept++] = page;
 	}
 	p->no_join |= kept < p->n_pages;
