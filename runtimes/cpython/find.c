@@ -25,6 +25,8 @@
 #define COOKIE            "xdebugpy"
 #define MAX_DATA          (64u << 20) /* bytes of a file's data looked through */
 #define CHUNK             65536
+#define MIN_ADDRESS       0x10000
+#define MAX_ADDRESS       (1ull << 56)
 #define SETTLED_AFTER_SEC 5 /* a process this old does not start up any more */
 
 /* Reads that must not fail quietly: false when the word is not to be had. */
@@ -48,10 +50,14 @@ static bool read_field(struct target *t, uint64_t addr, struct field f, uint64_t
 	return true;
 }
 
-static bool is_writable(const struct target *t, uint64_t addr)
+/* May an object of the interpreter be there? The heap may be younger than our list of mappings, so
+ * only what is known to be something else is not. */
+static bool may_be_object(const struct target *t, uint64_t addr)
 {
-	const struct mapping *m = addr % 8 ? NULL : maps_find(&t->maps, addr);
-	return m && m->writable;
+	if (addr % 8 || addr < MIN_ADDRESS || addr >= MAX_ADDRESS)
+		return false;
+	const struct mapping *m = maps_find(&t->maps, addr);
+	return !m || m->writable;
 }
 
 /* ---- the data of the file, as it is in the process ---- */
@@ -101,6 +107,22 @@ static bool look_through(struct target *t, const struct span *spans, size_t n, s
 	return false;
 }
 
+static uint64_t uptime_ticks(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (uint64_t)now.tv_sec * (uint64_t)sysconf(_SC_CLK_TCK);
+}
+
+/* Too young a process may simply not be ready; a core file changes no more. */
+static bool has_settled(const struct target *t)
+{
+	if (t->proc_fd < 0)
+		return true;
+	uint64_t since = t->start_time + SETTLED_AFTER_SEC * (uint64_t)sysconf(_SC_CLK_TCK);
+	return uptime_ticks() > since;
+}
+
 /* ---- which release ---- */
 
 static bool visit_version(void *arg, uint64_t addr, const uint8_t *bytes, size_t len)
@@ -128,7 +150,9 @@ static uint32_t find_version(struct target *t, struct image *img, uint64_t bias,
 	size_t n = data_spans(img, bias, true, spans);
 	if (look_through(t, spans, n, PY_VERSION_TEXT_MAX, visit_version, &hex))
 		return hex;
-	return py_version_of_path(img->path, &hex) ? hex : 0;
+	/* The text is there as soon as sys is; the name is for files whose .bss is not what we
+	 * think. */
+	return has_settled(t) && py_version_of_path(img->path, &hex) ? hex : 0;
 }
 
 static struct err *unsupported(uint32_t hex, bool free_threaded, const char *why)
@@ -149,13 +173,13 @@ static bool is_head(struct target *t, const struct py_layout *l, uint64_t interp
 {
 	uint64_t thread, back;
 	*has_threads = true;
-	if (!is_writable(t, interp) || !read_field(t, interp, l->interp.threads_head, &thread))
+	if (!may_be_object(t, interp) || !read_field(t, interp, l->interp.threads_head, &thread))
 		return false;
 	if (!thread) {
 		*has_threads = false;
 		return false;
 	}
-	return is_writable(t, thread) && read_field(t, thread, l->thread.interp, &back) &&
+	return may_be_object(t, thread) && read_field(t, thread, l->thread.interp, &back) &&
 	       back == interp;
 }
 
@@ -177,7 +201,7 @@ static bool visit_head(void *arg, uint64_t addr, const uint8_t *bytes, size_t le
 		uint64_t interp, thread, prev, id, self;
 		bool has_threads;
 		memcpy(&interp, bytes + i, sizeof(interp));
-		if (!is_writable(s->target, interp))
+		if (!may_be_object(s->target, interp))
 			continue;
 		s->budget--;
 		if (!is_head(s->target, l, interp, &has_threads) ||
@@ -233,22 +257,6 @@ static uint64_t find_self_described(struct target *t, struct image *img, uint64_
 	size_t n = data_spans(img, bias, false, spans);
 	look_through(t, spans, n, 0, visit_cookie, &at);
 	return at;
-}
-
-static uint64_t uptime_ticks(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return (uint64_t)now.tv_sec * (uint64_t)sysconf(_SC_CLK_TCK);
-}
-
-/* Too young a process may simply not be ready; a core file changes no more. */
-static bool has_settled(const struct target *t)
-{
-	if (t->proc_fd < 0)
-		return true;
-	uint64_t since = t->start_time + SETTLED_AFTER_SEC * (uint64_t)sysconf(_SC_CLK_TCK);
-	return uptime_ticks() > since;
 }
 
 /* Builds with Py_TRACE_REFS put two pointers before each object: PyCode_Type's type, PyType_Type,
@@ -377,8 +385,10 @@ struct err *py_find(struct target *t, struct image *img, uint64_t bias, struct p
 		return err;
 	if (marks.code_type)
 		roots.code_type = marks.code_type + bias;
-	if (!known) {
+	static bool told; /* once in a run, not for each process */
+	if (!known && !told) {
 		char version[48];
+		told = true;
 		py_version_text(roots.hexversion, l.free_threaded, version, sizeof(version));
 		log_warn("CPython %s is newer than csample, or no final release: "
 		         "its frames are shown as far as it describes itself",
