@@ -27,6 +27,10 @@ struct frame {
 	uint32_t line, column;
 };
 
+/* The part of a path that people know a file by: the last one, and the directory before it where
+ * the last says nothing (package/__init__.py). Points into path. */
+const char *frame_short_path(const char *path);
+
 /* Where a raw frame's facts are to be found. */
 enum raw_kind {
 	RAW_NATIVE =

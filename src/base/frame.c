@@ -61,3 +61,27 @@ void rmem_snapshot_init(struct rmem_snapshot *m, const struct snapshot *snap)
 {
 	*m = (struct rmem_snapshot){.rm.read = read_snapshot, .snap = snap};
 }
+
+/* Each package or module has one of that name. */
+static bool is_anonymous(const char *name)
+{
+	static const char *const names[] = {"__init__.py", "__main__.py", "index.js", "index.mjs",
+	                                    "index.cjs"};
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (!strcmp(name, names[i]))
+			return true;
+	return false;
+}
+
+const char *frame_short_path(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	if (!slash || !slash[1])
+		return path;
+	if (!is_anonymous(slash + 1) || slash == path)
+		return slash + 1;
+	const char *dir = slash;
+	while (dir > path && dir[-1] != '/')
+		dir--;
+	return dir == slash ? slash + 1 : dir;
+}

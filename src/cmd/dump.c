@@ -54,12 +54,6 @@ static const char *state_word(char state)
 	}
 }
 
-static const char *last_part(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	return slash && slash[1] ? slash + 1 : path;
-}
-
 /* Unwinding ends here, and why, in a frame of its own. */
 static const char *end_mark(enum stack_end end)
 {
@@ -88,7 +82,7 @@ static void text_frame(struct dump *d, const struct frame *f)
 	strbuf_add_terminal(&d->text, f->function);
 	if (f->file) {
 		strbuf_add(&d->text, " (");
-		strbuf_add_terminal(&d->text, full ? f->file : last_part(f->file));
+		strbuf_add_terminal(&d->text, full ? f->file : frame_short_path(f->file));
 		if (f->line)
 			strbuf_addf(&d->text, ":%u", f->line);
 		strbuf_addc(&d->text, ')');
@@ -99,7 +93,7 @@ static void text_frame(struct dump *d, const struct frame *f)
 		/* "[vdso]" and the like have their brackets. */
 		bool bare = *f->module != '[';
 		strbuf_add(&d->text, bare ? " [" : " ");
-		strbuf_add_terminal(&d->text, full ? f->module : last_part(f->module));
+		strbuf_add_terminal(&d->text, full ? f->module : frame_short_path(f->module));
 		strbuf_add(&d->text, bare ? "]" : "");
 	}
 	strbuf_addc(&d->text, '\n');

@@ -143,7 +143,7 @@ const struct option_row option_rows[] = {
 	{ 0, "kernel", NULL, CMD_RECORD, set_flag, AT(kernel), frames,
 	  "kernel frames too", NULL, NULL },
 	{ 0, "full-filenames", NULL, CMD_RECORD | CMD_DUMP, set_flag, AT(full_filenames), frames,
-	  "whole paths, not only the last part", NULL, NULL },
+	  "whole paths, not only their last part", NULL, NULL },
 	{ 0, "annotate", NULL, CMD_RECORD, set_flag, AT(annotate), frames,
 	  "collapsed: mark the kind of each frame, as _[k] for kernel, _[i] for inlined", NULL, NULL },
 	{ 0, "inverted", NULL, CMD_RECORD, set_flag, AT(inverted), frames,

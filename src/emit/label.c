@@ -4,12 +4,6 @@
 #include <csample/format.h>
 #include <csample/strbuf.h>
 
-static const char *last_part(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	return slash && slash[1] ? slash + 1 : path;
-}
-
 void frame_label(const struct frame *f, const struct emit_options *opt, struct strbuf *b)
 {
 	strbuf_add(b, f->function && f->function[0] ? f->function : "[unknown]");
@@ -17,7 +11,7 @@ void frame_label(const struct frame *f, const struct emit_options *opt, struct s
 	if (!is_script || opt->functions || !f->file)
 		return;
 	strbuf_add(b, " (");
-	strbuf_add(b, opt->full_filenames ? f->file : last_part(f->file));
+	strbuf_add(b, opt->full_filenames ? f->file : frame_short_path(f->file));
 	if (f->line)
 		strbuf_addf(b, ":%u", f->line);
 	strbuf_addc(b, ')');
