@@ -113,8 +113,9 @@ void v8_describe(struct runtime *rt, struct raw_frame raw, struct frame *out)
 	out->column = (uint32_t)raw.aux;
 }
 
-/* The words of a ScopeInfo that come after its variables: name, inferred name, start. */
-static void read_scope(struct v8 *v8, uint64_t tagged, struct v8_function *f)
+/* The words of a ScopeInfo that come after its variables: name, inferred name, start. False: not
+ * readable as what it says it is. */
+static bool read_scope(struct v8 *v8, uint64_t tagged, struct v8_function *f)
 {
 	const struct v8_layout *l = &v8->layout;
 	uint64_t head[6], tail[8], at = l->scope.variables;
@@ -122,7 +123,7 @@ static void read_scope(struct v8 *v8, uint64_t tagged, struct v8_function *f)
 	unsigned i = 0;
 	if (!v8_object(v8, &tagged, l->type.scope_info, l->type.scope_info, head, sizeof(head)) ||
 	    !v8_smi(head[3], &n) || n < 0 || n > MAX_LOCALS)
-		return;
+		return false;
 	/* A Smi, or from 12.9 on a plain number. */
 	uint32_t flags = (uint32_t)head[1] ? (uint32_t)head[1] : (uint32_t)(head[1] >> 32);
 	if (l->scope.module_slot && (flags & 15) == l->scope.module)
@@ -135,10 +136,13 @@ static void read_scope(struct v8 *v8, uint64_t tagged, struct v8_function *f)
 	if (l->scope.has_receiver && (receiver == 1 || receiver == 2))
 		at += 8;
 	if (!v8_read(v8, tagged - 1 + at, tail, sizeof(tail)))
-		return;
+		return false;
 	if (flags >> 12 & 3) {
 		f->name = v8_string(v8, tail[0]);
 		i = 2;
+		/* Without a name it is 0. */
+		if (!f->name && !v8_smi(tail[0], &start))
+			return false;
 	}
 	if (flags >> 14 & 1) {
 		if (!f->name || !*f->name)
@@ -148,6 +152,7 @@ static void read_scope(struct v8 *v8, uint64_t tagged, struct v8_function *f)
 	const uint64_t *range = field_known(l->scope.start) ? head + 4 : tail + i;
 	if (v8_smi(range[0], &start) && v8_smi(range[1], &end) && start >= 0 && start < end)
 		f->start = start;
+	return true;
 }
 
 /* UncompiledData, of a function whose bytecode is gone: its start, i32 at 16. */
@@ -160,19 +165,30 @@ static void read_uncompiled(struct v8 *v8, uint64_t tagged, struct v8_function *
 		f->start = (int32_t)words[2];
 }
 
-/* A debugger's DebugInfo stands before the script; which of its words, differs. */
-static uint32_t find_script(struct v8 *v8, uint64_t tagged)
+/* A debugger's DebugInfo stands before the script; which of its words, differs. *ret is 0 for a
+ * function of no script; false: not readable. */
+static bool find_script(struct v8 *v8, uint64_t tagged, uint32_t *ret)
 {
 	const struct v8_layout *l = &v8->layout;
 	uint64_t words[10];
-	if (!v8_object(v8, &tagged, l->type.debug_info, l->type.debug_info, words, sizeof(words)))
-		return v8_script_find(v8, tagged);
+	uint32_t kind;
+	*ret = 0;
+	if (!v8_type_of(v8, tagged, &kind))
+		return false;
+	if (kind == l->type.script) {
+		*ret = v8_script_find(v8, tagged);
+		return *ret != 0;
+	}
+	if (kind != l->type.debug_info)
+		return true;
+	if (!v8_object(v8, &tagged, kind, kind, words, sizeof(words)))
+		return false;
 	for (unsigned i = 1; i < ARRAY_SIZE(words); i++) {
 		uint32_t type;
 		if (v8_type_of(v8, words[i], &type) && type == l->type.script)
-			return v8_script_find(v8, words[i]);
+			*ret = v8_script_find(v8, words[i]);
 	}
-	return 0;
+	return true;
 }
 
 /* A function without a name is known by its place. */
@@ -187,7 +203,8 @@ static const char *anonymous(struct v8 *v8, const struct v8_function *f, const c
 	return name;
 }
 
-static void fill(struct v8 *v8, struct v8_function *f, struct obj o)
+/* False: what it refers to is not, or no longer, there. */
+static bool fill(struct v8 *v8, struct v8_function *f, struct obj o)
 {
 	const struct v8_layout *l = &v8->layout;
 	uint64_t data = 0, untrusted = 0, name = 0, script = 0;
@@ -197,13 +214,14 @@ static void fill(struct v8 *v8, struct v8_function *f, struct obj o)
 	obj_get(o, l->shared.name, &name);
 	obj_get(o, l->shared.script, &script);
 	f->start = -1;
-	f->script = find_script(v8, script);
+	if (!find_script(v8, script, &f->script))
+		return false;
 	/* A function of a script has a Smi there too until it is first compiled. */
 	f->is_builtin = v8_smi(data, &id) && !f->script &&
 	                (!field_known(l->shared.untrusted) || v8_smi(untrusted, &id));
 	f->name = v8_string(v8, name);
-	if (!f->name)
-		read_scope(v8, name, f);
+	if (!f->name && !v8_smi(name, &id) && !read_scope(v8, name, f))
+		return false;
 	if (f->start < 0)
 		read_uncompiled(
 		        v8, field_known(l->shared.untrusted) && untrusted ? untrusted : data, f);
@@ -213,6 +231,7 @@ static void fill(struct v8 *v8, struct v8_function *f, struct obj o)
 	if (!f->has_name)
 		f->name = anonymous(v8, f, file);
 	f->entry = v8_entry(v8, f->name, file);
+	return true;
 }
 
 const struct v8_function *v8_function_find(struct v8 *v8, uint64_t tagged)
@@ -232,15 +251,16 @@ const struct v8_function *v8_function_find(struct v8 *v8, uint64_t tagged)
 	if (known && all->items.items[index].tagged == tagged &&
 	    !memcmp(words, all->items.items[index].words, sizeof(words))) {
 		/* Its script may still be another one at the same address. */
-		uint32_t before = all->items.items[index].script;
-		if (!before || find_script(v8, script) == before) {
+		uint32_t before = all->items.items[index].script, now = 0;
+		if (!before || (find_script(v8, script, &now) && now == before)) {
 			all->items.items[index].serial = v8->serial;
 			return &all->items.items[index];
 		}
 	}
 	struct v8_function f = {.tagged = tagged, .serial = v8->serial};
 	memcpy(f.words, words, sizeof(words));
-	fill(v8, &f, o); /* may find other functions: eval */
+	if (!fill(v8, &f, o)) /* may find other functions: eval */
+		return NULL;
 	known = map64_get(&all->by_address, tagged);
 	if (!known) {
 		(void)vec_add(&all->items);

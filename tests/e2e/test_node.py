@@ -2,13 +2,17 @@
 """JavaScript frames of Node.js against what the program's own Error().stack says."""
 import json
 import re
+import signal
 
 import pytest
 
 import nodes
-from conftest import ROOT, state_of, wait_until
+from conftest import ROOT, frame_name, share_of, state_of, wait_until
 
-PLACES = ROOT / "tests/workloads/node/places.js"
+WORKLOADS = ROOT / "tests/workloads/node"
+PLACES = WORKLOADS / "places.js"
+SHARES = WORKLOADS / "shares.js"
+WORKERS = WORKLOADS / "workers.mjs"
 TIERS = {
     "interpreted": ["--no-opt", "--no-sparkplug"],
     "baseline": ["--no-opt", "--always-sparkplug"],
@@ -70,3 +74,70 @@ def test_frames_are_those_of_error_stack(csample, start, node, tier):
     found = of_dump(thread)
     assert found == expected, thread
     assert thread["rooted"]
+
+
+def javascript_of(stacks, script):
+    """The functions that are shown as being of a script."""
+    found = set()
+    for stack in stacks:
+        found |= {frame_name(f) for f in stack if re.search(rf" \({re.escape(script)}:\d+\)$", f)}
+    return found
+
+
+@pytest.mark.parametrize("tier", ["interpreted", "default"])
+def test_shares_are_what_the_program_measured(record, start, node, tier):
+    major, exe = node
+    target = start(exe, *(arguments(major, tier) if tier != "default" else []), SHARES, "3000")
+    target.wait_for("ready")
+    stacks, stats, result = record(target.pid, "-d", "2", "-r", "250")
+    target.signal(signal.SIGTERM)
+    truth = json.loads(target.read_line())
+    own = {name: share_of(stacks, name, leaf=True) for name in truth}
+    assert sum(own.values()) > 0.9, result
+    # Of what the three have together: three deviations of the share's own statistics, and 2 points
+    # for what the program's clock reads cost.
+    samples = stats["samples"]
+    for name, percent in truth.items():
+        share = own[name] / sum(own.values())
+        deviation = (share * (1 - share) / samples) ** 0.5
+        assert abs(share - percent / 100) < 0.02 + 3 * deviation, (own, truth, samples)
+    assert stats["rooted"] > 0.95
+
+
+def test_no_wrong_name_while_the_heap_is_compacted(record, start, node):
+    _, exe = node
+    target = start(exe, "--stress-compaction", "--gc-interval=2000", SHARES, "300", "garbage")
+    target.wait_for("ready")
+    stacks, _, result = record(target.pid, "-d", "2", "-r", "250")
+    found = javascript_of(stacks, "shares.js")
+    assert found and found <= {"five", "three", "two", "run", "round", "loop", "allocate"}, result
+
+
+def test_workers_and_modules(csample, start, node):
+    major, exe = node
+    target = start(exe, WORKERS)
+    assert {target.read_line(), target.read_line()} == {"spin", "sleep"}
+
+    def frozen():
+        result = csample("dump", "-p", target.pid, "--json")
+        assert result.status == 0, result
+        threads = {t["tid"]: t for t in json.loads(result.out)["threads"]}
+        names = {tid: [f["function"] for f in t["frames"] if f["kind"] == "javascript"]
+                 for tid, t in threads.items()}
+        leaves = {n[0] for n in names.values() if n}
+        return threads if {"spinning", "sleeping"} <= leaves else None
+
+    threads = wait_until(frozen, what="both workers at work")
+    for thread in threads.values():
+        script = [f for f in thread["frames"] if f.get("file") == WORKERS.as_uri()]
+        if not script:
+            continue
+        assert script[0]["function"] in ("spinning", "sleeping")
+        lines = {"spinning": (7, 8), "sleeping": (12,)}[script[0]["function"]]
+        assert script[0]["line"] in lines and script[0]["column"] > 0
+        assert script[1]["function"].startswith("(anonymous) workers.mjs:") and script[1]["line"] in (22, 23, 24)
+        assert thread["rooted"]
+    # The main thread waits for events: nothing of JavaScript is on its stack.
+    main = threads[target.pid]
+    assert not [f for f in main["frames"] if f["kind"] == "javascript"]
+    assert "uv__io_poll" in [f["function"] for f in main["frames"]]
