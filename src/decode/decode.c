@@ -20,6 +20,7 @@
 /* A try that finds the runtime not ready is repeated when so many times its own cost has passed. */
 #define RETRY_COST    8
 #define RETRY_MIN_NS  1000000ULL
+#define RETRY_SLOWER  64 /* half as often after so many tries */
 #define RETRY_MAX_NS  250000000ULL
 #define REFRESH_NS    50000000ULL
 #define LEAVE_WAIT_US 100
@@ -42,6 +43,7 @@ struct candidate {
 	const struct runtime_ops *ops;
 	struct image *img;
 	uint64_t bias, next_ns;
+	unsigned tries;
 	bool settled; /* attached, or never will be */
 	bool seen;    /* still mapped */
 };
@@ -300,6 +302,18 @@ static void refuse(struct decoding *p, struct candidate *c, const struct err *er
 	*told |= err->kind == ERR_UNSUPPORTED;
 }
 
+/* Often at first, when it is likely to be starting up; never at much cost. */
+static uint64_t next_try(struct candidate *c, uint64_t start_ns, uint64_t end_ns)
+{
+	uint64_t wait = (end_ns - start_ns) * RETRY_COST;
+	uint64_t least = RETRY_MIN_NS
+	                 << (c->tries / RETRY_SLOWER < 8 ? c->tries / RETRY_SLOWER : 8);
+	c->tries++;
+	if (wait < least)
+		wait = least;
+	return end_ns + (wait < RETRY_MAX_NS ? wait : RETRY_MAX_NS);
+}
+
 static void try_candidate(struct decoding *p, struct candidate *c)
 {
 	uint64_t start = clock_ns();
@@ -310,10 +324,7 @@ static void try_candidate(struct decoding *p, struct candidate *c)
 		return;
 	struct runtime *rt = NULL;
 	struct err *err = c->ops->attach(p->target, c->img, c->bias, &rt);
-	uint64_t end = clock_ns(), wait = (end - start) * RETRY_COST;
-	c->next_ns = end + (wait < RETRY_MIN_NS   ? RETRY_MIN_NS
-	                    : wait > RETRY_MAX_NS ? RETRY_MAX_NS
-	                                          : wait);
+	c->next_ns = next_try(c, start, clock_ns());
 	if (err) {
 		refuse(p, c, err);
 		/* Memory that cannot be read now may be there later. */

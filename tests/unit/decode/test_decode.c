@@ -119,8 +119,8 @@ static void describe(struct runtime *rt, struct raw_frame raw, struct frame *out
 static enum native_role role(struct runtime *rt, const struct image *img, const char *name,
                              uint64_t start)
 {
-	(void)rt, (void)img, (void)name, (void)start;
-	return ROLE_NONE;
+	(void)rt, (void)img, (void)start;
+	return name && !strcmp(name, "call") ? ROLE_PLUMBING : ROLE_NONE;
 }
 
 FAKE(0)
@@ -359,6 +359,34 @@ static void only_runtimes(void **state)
 	decoding_close(p);
 }
 
+static size_t hidden(struct world *w, uint32_t image, struct frame *frames, size_t n)
+{
+	return decoder_hide_inlined(
+	        w->decoder, (struct raw_frame){.kind = RAW_NATIVE, .owner = image}, frames, n);
+}
+
+/* Only what was inlined, and only in the runtime's own file. */
+static void inlined_machinery_is_hidden(void **state)
+{
+	struct world *w = *state;
+	const struct frame all[] = {{.kind = FRAME_INLINED, .function = "call"},
+	                            {.kind = FRAME_INLINED, .function = "work"},
+	                            {.kind = FRAME_INLINED, .function = "call"},
+	                            {.kind = FRAME_NATIVE, .function = "call"}};
+	struct frame frames[4];
+	uint32_t image = w->mappings[0].image->id;
+	memcpy(frames, all, sizeof(all));
+	assert_int_equal(hidden(w, image, frames, 4), 4); /* no runtime yet */
+	fakes[0].ready = fakes[1].unsupported = true;
+	struct decoding *p = decoding_open(w->decoder, &w->target);
+	decoding_refresh(p);
+	assert_int_equal(hidden(w, image + 1, frames, 4), 4);
+	assert_int_equal(hidden(w, image, frames, 4), 2);
+	assert_string_equal(frames[0].function, "work");
+	assert_int_equal(frames[1].kind, FRAME_NATIVE);
+	decoding_close(p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -368,6 +396,7 @@ int main(void)
 	        cmocka_unit_test_setup_teardown(regions_of_all_runtimes, setup, teardown),
 	        cmocka_unit_test_setup_teardown(a_runtime_that_has_ended_is_left, setup, teardown),
 	        cmocka_unit_test_setup_teardown(unmapped_images_are_forgotten, setup, teardown),
+	        cmocka_unit_test_setup_teardown(inlined_machinery_is_hidden, setup, teardown),
 	        cmocka_unit_test_setup_teardown(only_runtimes, setup_none, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
