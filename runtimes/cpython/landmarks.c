@@ -58,8 +58,7 @@ static void note_symbol(const struct table *t, const Elf64_Sym *sym, struct land
 
 static void search(const struct table *t, struct landmarks *ret)
 {
-	if (!mentions(t, "_PyRuntime") && !mentions(t, "PyInterpreterState_Head") &&
-	    !mentions(t, "_PyThreadState_Current"))
+	if (!mentions(t, "_PyRuntime") && !mentions(t, "PyInterpreterState_Head"))
 		return;
 	for (size_t i = 0; i < t->n; i++) {
 		Elf64_Sym sym;

@@ -84,10 +84,12 @@ struct need {
 	bool is_number; /* uint32_t: where data begins; never 0 */
 };
 /* clang-format off */
-#define NEED(m, when)          {#m, offsetof(struct py_layout, m), 0, when, false}
-#define NUMBER(m, when)        {#m, offsetof(struct py_layout, m), 0, when, true}
+/* NOLINTBEGIN(bugprone-macro-parentheses): members of a struct cannot have them */
+#define NEED(m, when)          {#m, offsetof(struct py_layout, m), 0, (when), false}
+#define NUMBER(m, when)        {#m, offsetof(struct py_layout, m), 0, (when), true}
 #define NEED_IN(part, m, when) {#part "." #m, offsetof(struct py_layout, part.m), \
-                                offsetof(struct py_layout, part.size), when, false}
+                                offsetof(struct py_layout, part.size), (when), false}
+/* NOLINTEND(bugprone-macro-parentheses) */
 static const struct need needs[] = {
 	NEED(runtime.interpreters_head, HAS_RUNTIME), NEED(runtime.finalizing, HAS_RUNTIME),
 	NEED(runtime.lock_locked, LOCK_IN_RUNTIME), NEED(runtime.lock_holder, LOCK_IN_RUNTIME),
