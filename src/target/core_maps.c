@@ -4,6 +4,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -182,12 +183,28 @@ static void warn_file(struct mapper *mp, const char *name, const char *why)
 		log_debug(LOG_TARGET, "%s %s", name, why);
 }
 
-static struct err *open_program(struct mapper *mp, struct file *file, int *fd_ret)
+/* Names come from the core: a device must not even be opened. */
+static int open_regular(const char *path)
 {
-	*fd_ret = open(mp->exe, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (*fd_ret < 0)
+	struct stat st;
+	char self[64];
+	_cleanup_close_ int fd = open(path, O_PATH | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode)) {
+		errno = EINVAL;
+		return -1;
+	}
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	return open(self, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+}
+
+static struct err *open_program(struct mapper *mp, struct file *file)
+{
+	int fd = open_regular(mp->exe);
+	if (fd < 0)
 		return err_errno(errno, "open the program %s", mp->exe);
-	struct err *err = images_add(mp->t->images, *fd_ret, mp->exe, -1, &file->image);
+	struct err *err = images_add(mp->t->images, fd, mp->exe, -1, &file->image);
 	if (err)
 		return err;
 	if (compare_headers(mp->f, file, file->image) == DIFFERENT)
@@ -211,7 +228,7 @@ static void open_file(struct mapper *mp, struct file *file)
 	const uint8_t *magic = header_bytes(mp->f, file, 0, SELFMAG);
 	if (*path != '/' || !(magic ? !memcmp(magic, ELFMAG, SELFMAG) : file->executable))
 		return; /* data of the program: locales, fonts */
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	int fd = open_regular(path);
 	if (fd < 0) {
 		warn_file(mp, path, "cannot be opened: its functions have no names");
 		return;
@@ -237,12 +254,11 @@ static struct err *open_files(struct mapper *mp)
 {
 	for (size_t i = 0; i < mp->files.n; i++) {
 		struct file *file = &mp->files.items[i];
-		int fd;
 		if (!mp->exe || file->name != mp->program) {
 			open_file(mp, file);
 			continue;
 		}
-		struct err *err = open_program(mp, file, &fd);
+		struct err *err = open_program(mp, file);
 		if (err)
 			return err;
 	}

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Builds each tests/fuzz/fuzz_NAME.c with libFuzzer and AddressSanitizer and runs it for some seconds,
-starting from tests/fuzz/corpus/NAME (or corpus/NAME.txt, one input a line). What is found on the way
+starting from tests/fuzz/corpus/NAME (or corpus/NAME.txt, one input a line; or what is packed in
+tests/snapshots). What is found on the way
 stays in build/fuzz/corpus/NAME, what makes it fail in build/fuzz/NAME-*: when fixed, it joins the
 corpus. --seconds 0 only runs what is in the corpus. Ends with: N passed, N failed."""
 import argparse
+import gzip
 import os
 import pathlib
 import re
@@ -15,6 +17,7 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 OUT = ROOT / "build/fuzz"
+PACKED = {"snapshot": "tests/snapshots/*/*.snapshot"}  # by gzip
 SANITIZERS = "address,undefined"
 
 
@@ -59,6 +62,14 @@ def corpus_of(name):
             data = re.sub(rb"\\(n|\\|x[0-9a-f]{2})", lambda m: {b"n": b"\n", b"\\": b"\\"}.get(
                 m[1]) or bytes([int(m[1][1:], 16)]), line)
             (made / f"{i:04}").write_bytes(data)
+        seeds.append(made)
+    packed = sorted(ROOT.glob(PACKED.get(name, "none")))
+    if packed:
+        made = OUT / "seeds" / name
+        shutil.rmtree(made, ignore_errors=True)
+        made.mkdir(parents=True)
+        for path in packed:
+            (made / f"{path.parent.name}-{path.stem}").write_bytes(gzip.decompress(path.read_bytes()))
         seeds.append(made)
     return seeds
 
