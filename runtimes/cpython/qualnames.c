@@ -134,7 +134,8 @@ bool py_find_qualname(struct py *py, const struct snapshot *snap, uint64_t frame
 	if (!self || !py_read_field(s.rm, self, l->object.type, &type) ||
 	    !py_read_type(py, s.rm, type, &t))
 		return false;
-	if (py_read_str(py, s.rm, s.name, sizeof(s.text) - 1, &text) && text.len < sizeof(s.text))
+	if (py_read_str(py, s.rm, s.name, sizeof(s.text) - 1, &text) && text.len &&
+	    text.len < sizeof(s.text))
 		memcpy(s.text, text.s, text.len);
 	strbuf_free(&text);
 	function = t.flags & TYPE_TYPE ? function_in_classes(&s, self) : 0;
