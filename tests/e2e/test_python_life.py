@@ -14,6 +14,7 @@ from test_record import finish, recording
 PROGRAMS = ROOT / "tests/workloads/python"
 VERSIONS = ("3.11", "3.14") if SAN else pythons.ALL
 FEW = ("3.12",) if SAN else ("3.7", "3.11", "3.13", "3.15")
+COMPREHENSIONS = ("<genexpr>", "<lambda>", "<listcomp>", "<dictcomp>", "<setcomp>")
 KINDS = ("fork", "exec", "spawn", "forkserver", "pool", "grandchild")
 
 
@@ -31,7 +32,7 @@ def functions_in(path):
 
     visit(ast.parse(path.read_text()), "")
     names |= {"<module>"}
-    return names | {f"{n}.<locals>.{kind}" for n in names for kind in ("<genexpr>", "<lambda>")} | {"<genexpr>", "<lambda>"}
+    return names | {f"{n}.<locals>.{kind}" for n in names for kind in COMPREHENSIONS} | set(COMPREHENSIONS)
 
 
 def wrong_names(stacks, path):
@@ -123,7 +124,8 @@ def test_children_are_not_followed_unasked(record, version):
 @pytest.mark.parametrize("version", FEW)
 def test_children_that_are_there_already(start, tmp_path, version):
     """Those of before the recording, and their processes as root frames."""
-    target = start(*command(version, "family.py", "grandchild", 3))
+    target = start(*command(version, "family.py", "grandchild", 8))
+    target.wait_for("ready")
     out = tmp_path / "out.collapsed"
     process = recording(start, "-p", target.pid, "-s", "-r", "200", "-F", "-d", "1", "-o", out)
     status, _, err = finish(process)
@@ -149,4 +151,4 @@ def test_storms(record, version, kind):
     assert own and all(n.endswith("_of_" + kind) for n in own), own
     if kind == "fork":
         assert "child_of_fork" in own and "parent_of_fork" in own or SAN, (own, result)
-    assert stats["samples"] > (20 if SAN else 100), result
+    assert stats["samples"] > (10 if SAN else 40), result

@@ -176,7 +176,7 @@ def test_only_the_holder_of_the_lock(csample, record, program, version):
     assert share_of(stacks, "sleeper") == 0 and share_of(stacks, "without_lock") < 0.15
     assert not any("spin_a" in stack and "spin_b" in stack for stack in stacks)
     every, _, _ = record(target.pid, "-d", SECONDS, "-e", "wall", "-F", "--native=none", "--idle")
-    assert share_of(every, "sleeper") > 0 and share_of(every, "without_lock") > 0.1, every.keys()
+    assert share_of(every, "sleeper") > 0 and share_of(every, "without_lock") > 0.03, every.keys()
     holders = collections.Counter()
 
     def both_seen():

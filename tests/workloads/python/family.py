@@ -24,6 +24,7 @@ def child_work(seconds):
 
 
 def grandchild_work(seconds):
+    print("ready", flush=True)
     burn(seconds)
 
 
