@@ -138,7 +138,7 @@ int32_t py_line_of(const struct py_line_range *ranges, size_t n, int64_t lasti,
 /* ---- names.c: strings ---- */
 #define PY_MAX_STRING 65536 /* characters */
 /* A str object as UTF-8 (lone surrogates as \udcxx escapes); appended to b. At most max characters,
- * then "...". False: not readable, or no string. */
+ * then "...". False: not readable, or obviously no str. */
 bool py_read_str(struct py *py, struct rmem *rm, uint64_t addr, size_t max, struct strbuf *b);
 
 /* ---- threadnames.c: threading._active ---- */

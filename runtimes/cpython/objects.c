@@ -87,6 +87,12 @@ bool py_is_builtin(const struct py_type *t, const char *name)
 	return !(t->flags & TYPE_HEAP) && !strcmp(t->name, name);
 }
 
+bool py_is_str(struct py *py, struct rmem *rm, uint64_t object)
+{
+	struct py_type t;
+	return py_type_of(py, rm, object, &t) && (t.flags & TYPE_STR);
+}
+
 /* ---- dicts ---- */
 
 struct keys {

@@ -61,6 +61,7 @@ bool py_dict_find(struct py *py, struct rmem *rm, uint64_t addr, const char *key
                   uint64_t *key_cache, uint64_t *ret);
 /* The value under the key that is this very object; interned names mostly are. */
 bool py_dict_find_key(struct py *py, struct rmem *rm, uint64_t addr, uint64_t key, uint64_t *ret);
+bool py_is_str(struct py *py, struct rmem *rm, uint64_t object);
 /* An attribute in the instance's own dict or values. */
 bool py_attribute(struct py *py, struct rmem *rm, uint64_t object, const char *name,
                   uint64_t *key_cache, uint64_t *ret);

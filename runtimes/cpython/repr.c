@@ -136,7 +136,7 @@ static bool add_function(struct repr *r, uint64_t addr)
 	size_t start = r->b->len;
 	strbuf_add(r->b, "<function ");
 	if (!py_read_field(r->rm, addr, r->py->layout.function.qualname, &name) ||
-	    !py_read_str(r->py, r->rm, name, MAX_NAME, r->b)) {
+	    !py_is_str(r->py, r->rm, name) || !py_read_str(r->py, r->rm, name, MAX_NAME, r->b)) {
 		r->b->len = start;
 		return false;
 	}
@@ -149,7 +149,8 @@ static bool add_module(struct repr *r, uint64_t addr)
 	uint64_t dict, name;
 	size_t start = r->b->len;
 	if (!py_read_field(r->rm, addr, r->py->layout.module_dict, &dict) ||
-	    !py_dict_find(r->py, r->rm, dict, "__name__", NULL, &name))
+	    !py_dict_find(r->py, r->rm, dict, "__name__", NULL, &name) ||
+	    !py_is_str(r->py, r->rm, name))
 		return false;
 	strbuf_add(r->b, "<module '");
 	if (!py_read_str(r->py, r->rm, name, MAX_NAME, r->b)) {

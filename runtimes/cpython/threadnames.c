@@ -75,7 +75,8 @@ static bool read_name(void *arg, uint64_t key, uint64_t value)
 	struct strbuf text = {0};
 	if (py_read_int(r->py, r->rm, key, &ident) && ident > 0 &&
 	    py_attribute(r->py, r->rm, value, "_name", &r->names->name_key, &name) &&
-	    py_read_str(r->py, r->rm, name, MAX_NAME, &text) && text.len) {
+	    py_is_str(r->py, r->rm, name) && py_read_str(r->py, r->rm, name, MAX_NAME, &text) &&
+	    text.len) {
 		*vec_add(&r->names->names) = (struct name){r->interp, (uint64_t)ident, 0, text.s};
 		return r->names->names.n < MAX_NAMES;
 	}
