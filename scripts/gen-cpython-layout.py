@@ -278,7 +278,7 @@ TYPE_NAMES = {"CFrame": ("CFrame", "struct _cframe"), "_PyCFrame": ("_PyCFrame",
               "_PyThreadStateImpl": ("struct _PyThreadStateImpl",),
               "_PyInterpreterFrame": ("struct _PyInterpreterFrame",)}
 ENUMS = ("FRAME_SUSPENDED_YIELD_FROM", "FRAME_OWNED_BY_GENERATOR", "FRAME_OWNED_BY_INTERPRETER",
-         "FRAME_OWNED_BY_CSTACK", "FRAME_OWNED_BY_THREAD")
+         "FRAME_OWNED_BY_CSTACK", "FRAME_OWNED_BY_THREAD", "FRAME_COMPLETED", "FRAME_CLEARED")
 
 
 # -- within gdb -----------------------------------------------------------------------------------
