@@ -84,7 +84,7 @@ void completion_bash(FILE *out)
 	      "\tif ((COMP_CWORD == 1)); then\n\t\tCOMPREPLY=($(compgen -W '",
 	      out);
 	for (size_t i = 0; i < n_commands; i++)
-		if (commands[i].summary)
+		if (*commands[i].summary)
 			fprintf(out, "%s ", commands[i].name);
 	fputs("' -- \"$cur\"))\n\t\treturn\n\tfi\n\tcase $prev in\n", out);
 	for (size_t i = 0; i < n_option_rows; i++)
@@ -92,7 +92,7 @@ void completion_bash(FILE *out)
 			bash_values(out, &option_rows[i]);
 	fputs("\tesac\n\tcase $command in\n", out);
 	for (size_t i = 0; i < n_commands; i++) {
-		if (!commands[i].summary)
+		if (!*commands[i].summary)
 			continue;
 		fprintf(out, "\t%s) COMPREPLY=($(compgen -W '", commands[i].name);
 		for (size_t k = 0; k < n_option_rows; k++)
@@ -100,7 +100,7 @@ void completion_bash(FILE *out)
 				fprintf(out, "--%s ", option_rows[k].name);
 		if (commands[i].bit == CMD_HELP)
 			for (size_t k = 0; k < n_commands; k++)
-				if (commands[k].summary)
+				if (*commands[k].summary)
 					fprintf(out, "%s ", commands[k].name);
 		fputs("' -- \"$cur\")) ;;\n", out);
 	}
@@ -143,7 +143,7 @@ void completion_zsh(FILE *out)
 	      "\tlocal -a commands\n\tcommands=(\n",
 	      out);
 	for (size_t i = 0; i < n_commands; i++) {
-		if (!commands[i].summary)
+		if (!*commands[i].summary)
 			continue;
 		fprintf(out, "\t\t'%s:", commands[i].name);
 		put_quoted(out, commands[i].summary, ":");
@@ -153,7 +153,7 @@ void completion_zsh(FILE *out)
 	      "\tcase $words[2] in\n",
 	      out);
 	for (size_t i = 0; i < n_commands; i++) {
-		if (!commands[i].summary)
+		if (!*commands[i].summary)
 			continue;
 		fprintf(out, "\t%s)\n\t\tshift words\n\t\t((CURRENT--))\n\t\t_arguments -s \\\n",
 		        commands[i].name);
@@ -172,7 +172,7 @@ void completion_fish(FILE *out)
 {
 	fputs("# fish completion for csample\ncomplete -c csample -f\n", out);
 	for (size_t i = 0; i < n_commands; i++) {
-		if (!commands[i].summary)
+		if (!*commands[i].summary)
 			continue;
 		fprintf(out, "complete -c csample -n __fish_use_subcommand -a %s -d '",
 		        commands[i].name);

@@ -88,7 +88,7 @@ void manual_print(FILE *out)
 	      ".SH SYNOPSIS\n",
 	      out);
 	for (size_t i = 0; i < n_commands; i++) {
-		if (!commands[i].summary)
+		if (!*commands[i].summary)
 			continue;
 		fprintf(out, "%s.B csample %s\n", i ? ".br\n" : "", commands[i].name);
 		if (*commands[i].usage) {
@@ -105,7 +105,7 @@ void manual_print(FILE *out)
 	      "Commands and long options may be shortened while they stay unambiguous.\n",
 	      out);
 	for (size_t i = 0; i < n_commands; i++)
-		if (commands[i].summary)
+		if (*commands[i].summary)
 			put_command(out, &commands[i]);
 	fputs(".SH EXIT STATUS\n"
 	      "0 when done; 1 on failure, or when not one sample was taken; 2 for a mistake on "
