@@ -91,8 +91,9 @@ def installed():
     for path in filter(None, os.environ.get("CSAMPLE_PYTHONS", "").split(":")):
         found.append(ask(path, "given"))
     pyenv = pathlib.Path(os.environ.get("PYENV_ROOT") or os.path.expanduser("~/.pyenv"))
-    for folder in sorted(pyenv.glob("versions/[23].*")):
-        found.append(ask(folder / f"bin/python{folder.name[0]}", "pyenv"))
+    with contextlib.suppress(PermissionError):
+        for folder in sorted(pyenv.glob("versions/[23].*")):
+            found.append(ask(folder / f"bin/python{folder.name[0]}", "pyenv"))
     for folder in ("/usr/bin", "/usr/local/bin"):
         for exe in sorted(pathlib.Path(folder).iterdir()):
             if re.fullmatch(r"python(2\.7|3\.\d+t?)", exe.name):
@@ -156,7 +157,8 @@ class Apt:
     def update(self):
         # Of the lists only that of the packages: the others are as big again.
         run([*self.command, "-o", "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false",
-             "-o", "Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled=false", "update"], timeout=180)
+             "-o", "Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled=false",
+             "-o", "APT::Update::Error-Mode=any", "update"], timeout=180)
 
     def download(self, suite, names, folder):
         run([*self.command, "download", *(f"{name}/{suite}" for name in names)], timeout=300, cwd=folder)

@@ -306,6 +306,18 @@ static void releases_without_a_row_are_named(void **state)
 	expect_unsupported("CPython 3.14.2: its _Py_DebugOffsets");
 }
 
+/* With a warning, as far as it describes itself. */
+static void a_newer_release_is_read(void **state)
+{
+	(void)state;
+	build_self_described(15);
+	_PyRuntime[8 + 2] = 16;
+	assert_true(find());
+	assert_int_equal(roots.hexversion >> 16, PYVER(3, 16));
+	assert_int_equal(layout.version, PYVER(3, 16));
+	assert_int_equal(roots.head, (uint64_t)_PyRuntime + layout.runtime.interpreters_head.at);
+}
+
 static void the_version_is_in_the_text(void **state)
 {
 	(void)state;
@@ -362,6 +374,7 @@ int main(void)
 	        cmocka_unit_test(another_layout_is_refused_when_it_stays),
 	        cmocka_unit_test(builds_with_other_objects_are_refused),
 	        cmocka_unit_test(releases_without_a_row_are_named),
+	        cmocka_unit_test(a_newer_release_is_read),
 	        cmocka_unit_test(the_version_is_in_the_text),
 	        cmocka_unit_test(fields_that_moved_in_a_patch_are_unknown),
 	        cmocka_unit_test(mutated_memory_is_survived),
