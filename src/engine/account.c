@@ -54,6 +54,7 @@ void account_end(struct engine *e, struct process *p)
 	if (!parent || p->is_orphan) {
 		close_orphan(e, p, used_ns);
 	} else {
+		parent->n_ended_children--;
 		parent->children_ns += used_ns;
 		/* What it used before we began will be in the parent's sum, too. */
 		parent->reaped_before_ns += p->start_cpu_ns + p->reaped_before_ns;

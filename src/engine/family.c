@@ -8,6 +8,8 @@
 
 #include "internal.h"
 
+#define MAX_ENDED 16 /* processes in a row that end before they are seen */
+
 static bool is_full(struct engine *e)
 {
 	if (e->n_alive < MAX_PROCESSES)
@@ -18,26 +20,41 @@ static bool is_full(struct engine *e)
 	return true;
 }
 
-static void remember(struct engine *e, const struct sideband_event *event)
+#define TRIED (-1) /* as tid: the process has been followed, or has ended */
+
+static void remember(struct engine *e, const struct sideband_event *event, bool tried)
 {
-	e->orphans->items[e->orphans->n++ % MAX_ORPHANS] = *event;
+	struct sideband_event *kept = &e->orphans->items[e->orphans->n++ % MAX_ORPHANS];
+	*kept = *event;
+	if (tried)
+		kept->tid = TRIED;
+}
+
+/* What was told of pid before, newest first; NULL: nothing. */
+static struct sideband_event *recall(struct engine *e, enum sideband_kind kind, pid_t pid)
+{
+	struct orphans *o = e->orphans;
+	size_t n = o->n < MAX_ORPHANS ? o->n : MAX_ORPHANS;
+	for (size_t i = 1; i <= n; i++) {
+		struct sideband_event *event = &o->items[(o->n - i) % MAX_ORPHANS];
+		if (event->kind == kind && event->pid == pid)
+			return event;
+	}
+	return NULL;
 }
 
 static void follow(struct engine *e, struct process *parent, const struct sideband_event *fork);
 
-/* What was told of the child before we knew it. */
-static void replay_orphans(struct engine *e, struct process *p)
+/* What was told of children of pid before it was known. It is p, or has ended and was p's child. */
+static void replay_forks(struct engine *e, pid_t pid, struct process *p)
 {
 	for (size_t i = 0; i < MAX_ORPHANS; i++) {
 		struct sideband_event *event = &e->orphans->items[i];
 		struct sideband_event copy = *event;
-		if (copy.kind == SIDEBAND_FORK && copy.parent_pid == p->space.pid) {
-			event->pid = event->parent_pid = 0;
-			follow(e, p, &copy);
-		} else if (copy.kind == SIDEBAND_EXEC && copy.pid == p->space.pid) {
-			event->pid = 0;
-			process_on_exec(e, p, copy.time_ns);
-		}
+		if (copy.kind != SIDEBAND_FORK || copy.parent_pid != pid || copy.tid == TRIED)
+			continue;
+		event->tid = TRIED;
+		follow(e, p, &copy);
 	}
 }
 
@@ -55,7 +72,10 @@ static void follow(struct engine *e, struct process *parent, const struct sideba
 	struct target *target, *old = parent->target;
 	if (fork->pid == getpid() || is_full(e))
 		return;
-	bool parent_execed = parent->exec_ns && fork->time_ns > parent->exec_ns;
+	/* The fork may be of a child of parent's that has ended, and had execed before. */
+	bool parent_execed = (parent->exec_ns && fork->time_ns > parent->exec_ns) ||
+	                     (fork->parent_pid != parent->space.pid &&
+	                      recall(e, SIDEBAND_EXEC, fork->parent_pid));
 	if (parent->maps_dirty && !parent->exec_ns && !parent->ended)
 		process_refresh_maps(e, parent);
 	struct err *err = parent_execed ? target_open(fork->pid, e->images, e->strings, &target)
@@ -65,12 +85,13 @@ static void follow(struct engine *e, struct process *parent, const struct sideba
 		          err->msg);
 		err_free(err);
 		parent->reaped_unsure |= fork->time_ns < e->start_ns;
+		remember(e, fork, true); /* its children may live on */
+		replay_forks(e, fork->pid, parent);
 		return;
 	}
 	log_debug(LOG_TARGET, "process %d is a child of %d", (int)fork->pid,
 	          (int)parent->space.pid);
 	struct process *p = process_add(e, target, true);
-	p->execed = parent->execed;
 	set_parent(p, parent);
 	process_add_thread(e, p, fork->pid, fork->time_ns >= e->start_ns);
 	if (fork->time_ns < e->start_ns)
@@ -78,14 +99,30 @@ static void follow(struct engine *e, struct process *parent, const struct sideba
 	struct runtime *runtime;
 	if (p->decoding && decoding_runtimes(parent->decoding, &runtime, 1))
 		decoding_refresh(p->decoding);
-	replay_orphans(e, p);
+	const struct sideband_event *exec = recall(e, SIDEBAND_EXEC, fork->pid);
+	if (exec && exec->time_ns > fork->time_ns)
+		process_on_exec(e, p, exec->time_ns);
+	replay_forks(e, fork->pid, p);
+}
+
+/* The process, or the one it descends from through some that have ended unseen. */
+static struct process *find_forebear(struct engine *e, pid_t pid)
+{
+	for (int i = 0; i < MAX_ENDED; i++) {
+		struct process *p = process_find(e, pid);
+		const struct sideband_event *fork = p ? NULL : recall(e, SIDEBAND_FORK, pid);
+		if (!fork || !fork->parent_pid)
+			return p;
+		pid = fork->parent_pid;
+	}
+	return NULL;
 }
 
 void family_on_event(struct engine *e, const struct sideband_event *event)
 {
 	struct process *p = process_find(e, event->pid);
 	if (event->kind == SIDEBAND_EXEC && !p)
-		remember(e, event);
+		remember(e, event, false);
 	if (event->kind != SIDEBAND_FORK || event->pid == event->parent_pid)
 		return;
 	if (p && !p->ended) {
@@ -93,11 +130,11 @@ void family_on_event(struct engine *e, const struct sideband_event *event)
 			return;    /* found before its event was read */
 		process_end(e, p); /* its number was given out again */
 	}
-	struct process *parent = process_find(e, event->parent_pid);
+	struct process *parent = find_forebear(e, event->parent_pid);
 	if (parent)
 		follow(e, parent, event);
 	else
-		remember(e, event);
+		remember(e, event, false);
 }
 
 /* A process that is there, whoever told of it. */

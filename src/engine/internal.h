@@ -34,6 +34,7 @@ struct process {
 	uint64_t credited_ns;               /* CPU time that its snapshots have carried */
 	struct process *parent; /* that is listed; NULL: none; a forebear if is_orphan */
 	bool has_children, is_orphan;
+	unsigned n_ended_children; /* that are still listed */
 	bool reaped_unsure;        /* its sum may have what a child used before we began */
 	uint64_t reaped_ns;        /* of the children it has waited for, as last read */
 	uint64_t reaped_before_ns; /* of that, not ours to count */

@@ -111,6 +111,8 @@ void process_end(struct engine *e, struct process *p)
 	process_read_clock(e, p);
 	p->ended = true;
 	e->n_alive--;
+	if (p->parent && !p->is_orphan)
+		p->parent->n_ended_children++;
 	if (p->target->pid_fd >= 0)
 		epoll_ctl(e->ended_fd, EPOLL_CTL_DEL, p->target->pid_fd, NULL);
 	for (size_t i = threads_count(e->shared.threads); i-- > 0;) {
@@ -154,15 +156,17 @@ static void forget(struct engine *e, struct process *p)
 
 void process_sweep(struct engine *e)
 {
-	size_t kept = 0;
-	for (size_t i = 0; i < e->processes.n; i++) {
+	/* Children come after their parents in the list, and go before them: their parents' sums
+	 * have their time. */
+	for (size_t i = e->processes.n; i-- > 0;) {
 		struct process *p = e->processes.items[i];
-		if (p->unseen)
-			forget(e, p);
-		else
-			e->processes.items[kept++] = p;
+		if (!p->unseen || p->n_ended_children)
+			continue;
+		memmove(&e->processes.items[i], &e->processes.items[i + 1],
+		        (--e->processes.n - i) * sizeof(p));
+		forget(e, p);
 	}
-	e->processes.n = kept;
+	size_t kept = e->processes.n;
 	/* Numbers once used stay in the map. */
 	if (e->by_pid.n < 1024 + 4 * kept)
 		return;
