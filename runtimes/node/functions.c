@@ -303,7 +303,9 @@ const struct v8_position *v8_bytecode_positions(struct v8 *v8, uint64_t tagged, 
 			b->length = (uint32_t)length;
 			/* Two quantities each, of a byte or more. */
 			b->positions = mem_realloc_array(NULL, len / 2 + 1, sizeof(*b->positions));
-			b->n = v8_positions_expand(l->positions, bytes, len, b->positions, len / 2);
+			b->n = !bytes ? 0
+			              : v8_positions_expand(l->positions, bytes, len, b->positions,
+			                                    len / 2);
 		}
 		b->serial = v8->serial;
 	}

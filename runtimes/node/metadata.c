@@ -68,6 +68,24 @@ static const struct { const char *name; int32_t value; } constants[] = {
 };
 /* clang-format on */
 
+/* What a profile should tell apart from the program, by the functions it begins in; the names are
+ * those of V8's own profiler. */
+static const struct {
+	const char *prefix, *title;
+} works[] = {
+        {"_ZN2v88internal4Heap14CollectGarbageE", "(garbage collector)"},
+        {"_ZN2v88internal17ConcurrentMarking3RunE", "(garbage collector)"},
+        {"_ZN2v88internal17ConcurrentMarking8RunMajorE", "(garbage collector)"},
+        {"_ZN2v88internal17ConcurrentMarking8RunMinorE", "(garbage collector)"},
+        {"_ZN2v88internal18ScavengerCollector7JobTask3RunE", "(garbage collector)"},
+        {"_ZN2v88internal7Sweeper10SweeperJob3RunE", "(garbage collector)"},
+        {"_ZN2v88internal27OptimizingCompileDispatcher11CompileNextE", "(compiler)"},
+        {"_ZN2v88internal37OptimizingCompileTaskExecutor11CompileNextE", "(compiler)"},
+        {"_ZN2v88internal8Compiler7CompileE", "(compiler)"},
+        {"_ZN2v88internal8Compiler16CompileOptimizedE", "(compiler)"},
+        {"uv__io_poll", "(idle)"},
+};
+
 bool v8_layout_take(struct v8_layout *l, const char *name, int32_t value)
 {
 	if (value < 0 || value > 0xffff)
@@ -256,6 +274,22 @@ static void take_builtin(void *arg, const char *name, const GElf_Sym *sym)
 	        (struct v8_builtin){sym->st_value, sym->st_value + sym->st_size, name + 9};
 }
 
+static void take_work(void *arg, const char *name, const GElf_Sym *sym)
+{
+	struct v8_image *v8 = arg;
+	if (GELF_ST_TYPE(sym->st_info) != STT_FUNC || !sym->st_size)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(works); i++) {
+		const char *prefix = works[i].prefix;
+		bool whole = *prefix != '_';
+		if ((whole ? strcmp(name, prefix) : strncmp(name, prefix, strlen(prefix))) != 0 ||
+		    v8->work.n >= MAX_BUILTINS)
+			continue;
+		*vec_add(&v8->work) = (struct v8_builtin){
+		        sym->st_value, sym->st_value + sym->st_size, works[i].title};
+	}
+}
+
 static int by_start(const void *a, const void *b)
 {
 	const struct v8_builtin *x = a, *y = b;
@@ -296,30 +330,50 @@ static void find_gap(struct image *img, struct v8_image *v8)
 	}
 }
 
-static void find_builtins(struct image *img, struct v8_image *v8)
+static void sort_ranges(struct v8_builtin *items, size_t n)
 {
+	if (n)
+		qsort(items, n, sizeof(*items), by_start);
+}
+
+static void find_functions(struct image *img, struct v8_image *v8)
+{
+	each_symbol(img, SHT_SYMTAB, take_work, v8);
 	each_symbol(img, SHT_SYMTAB, take_builtin, v8);
+	if (!v8->work.n)
+		each_symbol(img, SHT_DYNSYM, take_work, v8);
+	sort_ranges(v8->work.items, v8->work.n);
 	if (!v8->builtins.n) {
 		find_gap(img, v8);
 		return;
 	}
-	qsort(v8->builtins.items, v8->builtins.n, sizeof(v8->builtins.items[0]), by_start);
+	sort_ranges(v8->builtins.items, v8->builtins.n);
 	v8->code_start = v8->builtins.items[0].start;
 	v8->code_end = v8->builtins.items[v8->builtins.n - 1].end;
 }
 
-const struct v8_builtin *v8_builtin_at(const struct v8_image *v, uint64_t vaddr)
+static const struct v8_builtin *range_at(const struct v8_builtin *items, size_t n, uint64_t vaddr)
 {
-	size_t low = 0, high = v->builtins.n;
+	size_t low = 0, high = n;
 	while (low < high) {
 		size_t mid = low + (high - low) / 2;
-		if (v->builtins.items[mid].start <= vaddr)
+		if (items[mid].start <= vaddr)
 			low = mid + 1;
 		else
 			high = mid;
 	}
-	const struct v8_builtin *b = low ? &v->builtins.items[low - 1] : NULL;
-	return b && vaddr < b->end ? b : NULL;
+	return low && vaddr < items[low - 1].end ? &items[low - 1] : NULL;
+}
+
+const struct v8_builtin *v8_builtin_at(const struct v8_image *v, uint64_t vaddr)
+{
+	return range_at(v->builtins.items, v->builtins.n, vaddr);
+}
+
+const char *v8_work_at(const struct v8_image *v, uint64_t vaddr)
+{
+	const struct v8_builtin *w = range_at(v->work.items, v->work.n, vaddr);
+	return w ? w->name : NULL;
 }
 
 struct err *v8_image_read(struct image *img, struct v8_image *ret, struct v8_layout *layout)
@@ -349,11 +403,12 @@ struct err *v8_image_read(struct image *img, struct v8_image *ret, struct v8_lay
 	if (missing)
 		return err_new(ERR_UNSUPPORTED, "%s: V8 %u.%u.%u.%u: %s is not known", img->path,
 		               v[0], v[1], v[2], v[3], missing);
-	find_builtins(img, ret);
+	find_functions(img, ret);
 	return NULL;
 }
 
 void v8_image_deinit(struct v8_image *v)
 {
+	vec_free(&v->work);
 	vec_free(&v->builtins);
 }

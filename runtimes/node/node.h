@@ -30,8 +30,7 @@ struct v8_builtin {
 struct v8_image {
 	unsigned version[4];           /* of V8 */
 	uint64_t code_start, code_end; /* of the embedded builtins, as linked; 0, 0: not known */
-	uint64_t collector[8],
-	        n_collector;             /* starts and ends of Heap::CollectGarbage and the like */
+	VEC(struct v8_builtin) work; /* functions that do work of their own; named by what it is */
 	VEC(struct v8_builtin) builtins; /* sorted; empty when the symbols are stripped */
 	unsigned taken;                  /* exported constants that we use */
 };
@@ -43,6 +42,8 @@ bool v8_symbol(struct image *img, const char *name, uint64_t *ret);
 void v8_image_deinit(struct v8_image *v);
 /* The builtin at an address as linked, or NULL. */
 const struct v8_builtin *v8_builtin_at(const struct v8_image *v, uint64_t vaddr);
+/* "(garbage collector)" and the like, for an address in the function that does it; or NULL. */
+const char *v8_work_at(const struct v8_image *v, uint64_t vaddr);
 
 /* ---- positions.c: pure ---- */
 struct v8_position {

@@ -216,6 +216,22 @@ static void walk_frame(struct walking *w, struct v8_frame *frame)
 		w->full = true;
 }
 
+/* A native function that is shown as what it does for the program. */
+static bool push_work(struct walking *w, const struct stack *native, size_t i)
+{
+	struct v8 *v8 = w->v8;
+	const struct raw_frame *raw = &native->frames[i];
+	if (raw->kind != RAW_NATIVE || raw->owner != v8->base.image->id || !native->cfas[i])
+		return false;
+	const char *title = v8_work_at(&v8->image, raw->addr - (raw->flags & RAW_RETURN ? 1 : 0));
+	if (!title)
+		return false;
+	push(w, v8_entry(v8, intern(v8->strings, title), NULL), 0, 0);
+	w->out->end = WALK_WHOLE;
+	/* Where its return address is. */
+	return runtime_stack_close_group(w->out, native->cfas[i] - 8);
+}
+
 void v8_walk(struct runtime *rt, const struct snapshot *snap, struct runtime_stack *out)
 {
 	struct v8 *v8 = v8_of(rt);
@@ -228,7 +244,7 @@ void v8_walk(struct runtime *rt, const struct snapshot *snap, struct runtime_sta
 	v8->serial++;
 	v8_trim(v8);
 	for (size_t i = 0; i < native->n && !w.full; i++) {
-		if (!classify(&w, native, i, &frame))
+		if (push_work(&w, native, i) || !classify(&w, native, i, &frame))
 			continue;
 		uint64_t cfa = native->cfas[i];
 		bool is_top = i == 0 && frame.is_exact;
