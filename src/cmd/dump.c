@@ -391,7 +391,7 @@ static void wait_for_runtimes(struct decoding *p)
 	}
 }
 
-static struct err *open_target(struct dump *d)
+static struct err *open_target(struct dump *d, pid_t pid)
 {
 	struct err *err;
 	if (d->opt->core) {
@@ -400,26 +400,19 @@ static struct err *open_target(struct dump *d)
 			d->target = d->core->target;
 		return err;
 	}
-	err = target_open(d->opt->pid, d->images, d->strings, &d->target);
+	err = target_open(pid, d->images, d->strings, &d->target);
 	if (!err)
 		symbols_add_process(d->symbols, (uint32_t)d->target->pid, d->target->root_fd,
 		                    d->target->ns_pid, d->target->uid);
 	return err;
 }
 
-static struct err *dump(struct dump *d)
+/* Of the process of that pid, or the core file. Its text is in d->text then. */
+static struct err *dump_one(struct dump *d, pid_t pid)
 {
-	struct symbols_config symbols_config = {0};
-	d->strings = strings_create();
-	d->images = images_create(d->strings);
-	d->symbols = symbols_create(d->images, d->strings, &symbols_config);
-	struct err *err = open_target(d);
+	struct err *err = open_target(d, pid);
 	if (err)
 		return err;
-	static const enum native_frames natives[] = {[OPT_NATIVE_OWN] = NATIVE_OWN,
-	                                             [OPT_NATIVE_ALL] = NATIVE_ALL,
-	                                             [OPT_NATIVE_NONE] = NATIVE_NONE};
-	d->decoder = decoder_create(d->strings, natives[d->opt->native], lookup_name, d->symbols);
 	d->decoding = decoding_open(d->decoder, d->target);
 	if (d->core)
 		decoding_refresh(d->decoding);
@@ -433,31 +426,89 @@ static struct err *dump(struct dump *d)
 	add_head(d);
 	err = d->core ? once_core_threads(d->core, d->symbols, &config, visit, d)
 	              : once_all_threads(d->target, d->symbols, &config, visit, d);
-	if (err)
+	if (err) {
+		strbuf_clear(&d->text);
 		return err;
+	}
 	add_tasks(d);
 	if (d->opt->json)
-		strbuf_add(&d->text, "\n]}\n");
+		strbuf_add(&d->text, "\n]}");
 	if (d->n_threads == d->n_failed)
 		err = err_new(ERR_PERM,
 		              "no thread of process %d could be captured; see csample doctor",
 		              (int)d->target->pid);
-	fputs(d->text.s, stdout);
 	return err;
+}
+
+static void close_one(struct dump *d)
+{
+	locals_destroy(d->locals);
+	decoding_close(d->decoding);
+	if (d->core)
+		core_close(d->core);
+	else
+		target_close(d->target);
+	d->locals = NULL;
+	d->decoding = NULL;
+	d->core = NULL;
+	d->target = NULL;
+	d->n_threads = d->n_failed = d->n_tasks = 0;
+}
+
+/* One after the other; JSON: an array. What can be dumped is, whatever befalls others; of children,
+ * that they have ended meanwhile is no error. */
+static struct err *dump_several(struct dump *d)
+{
+	const struct options *opt = d->opt;
+	struct target_parent *children = NULL;
+	size_t n = opt->subprocesses ? target_descendants(opt->pids, opt->n_pids, &children) : 0;
+	struct err *first = NULL;
+	const char *before = opt->json ? "[" : "";
+	for (size_t i = 0; i < opt->n_pids + n; i++) {
+		bool child = i >= opt->n_pids;
+		pid_t pid = child ? children[i - opt->n_pids].pid : opt->pids[i];
+		if (child && pid == getpid())
+			continue;
+		struct err *err = dump_one(d, pid);
+		close_one(d);
+		if (d->text.len) {
+			printf("%s%s", before, d->text.s);
+			before = opt->json ? ",\n" : "\n";
+			strbuf_clear(&d->text);
+		}
+		if (first || (child && err && err->kind == ERR_GONE))
+			err_free(err);
+		else
+			first = err;
+	}
+	free(children);
+	if (opt->json)
+		puts(*before == '[' ? "[]" : "]");
+	return first;
 }
 
 struct err *cmd_dump(const struct options *opt, int *status)
 {
 	(void)status;
 	struct dump d = {.opt = opt};
-	struct err *err = dump(&d);
+	struct symbols_config symbols_config = {0};
+	static const enum native_frames natives[] = {[OPT_NATIVE_OWN] = NATIVE_OWN,
+	                                             [OPT_NATIVE_ALL] = NATIVE_ALL,
+	                                             [OPT_NATIVE_NONE] = NATIVE_NONE};
+	d.strings = strings_create();
+	d.images = images_create(d.strings);
+	d.symbols = symbols_create(d.images, d.strings, &symbols_config);
+	d.decoder = decoder_create(d.strings, natives[opt->native], lookup_name, d.symbols);
+	struct err *err;
+	if (opt->subprocesses || opt->n_pids > 1) {
+		err = dump_several(&d);
+	} else {
+		err = dump_one(&d, opt->pid);
+		if (d.text.len)
+			printf("%s%s", d.text.s, opt->json ? "\n" : "");
+		close_one(&d);
+	}
 	strbuf_free(&d.text);
-	locals_destroy(d.locals);
-	decoding_close(d.decoding);
-	if (d.core)
-		core_close(d.core);
-	else
-		target_close(d.target);
 	decoder_destroy(d.decoder);
 	symbols_destroy(d.symbols);
 	images_destroy(d.images);

@@ -334,3 +334,31 @@ def test_multiprocessing(version, method, csample, tmp_path):
         assert any(f"work_in_child (pool.py:{line})" in stack for stack in processes[key]), processes[key].keys()
         stacks = sum(processes[key].values())
         assert samples_in(processes[key], "work_in_child") > 0.5 * stacks, processes[key]
+
+
+# dump
+
+
+def test_dump_of_a_family(csample, workload):
+    target = workload("family", "idle", 3, 60000)
+    text = csample("dump", "-s", "-p", target.pid)
+    assert text.status == 0, text
+    heads = [int(pid) for pid in re.findall(r"^Process ([0-9]+): ", text.out, re.M)]
+    assert heads[0] == target.pid and len(set(heads)) == 4, text
+    assert text.out.count("start_idle") == 3 and text.out.count("work_parent") == 1, text
+    processes = json.loads(csample("dump", "-s", "--json", "-p", target.pid).out)
+    assert [p["pid"] for p in processes] == heads
+    assert all(thread["rooted"] for p in processes for thread in p["threads"])
+    alone = json.loads(csample("dump", "--json", "-p", target.pid).out)
+    assert alone["pid"] == target.pid
+    two = json.loads(csample("dump", "--json", "-p", f"{heads[0]},{heads[1]}").out)
+    assert [p["pid"] for p in two] == heads[:2]
+
+
+def test_dump_of_several_says_which_is_not_there(csample, workload):
+    target = workload("family", "idle", 0, 60000)
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    result = csample("dump", "--json", "-p", f"{gone.pid},{target.pid}")
+    assert result.status == 1 and f"no process with pid {gone.pid}" in result.err, result
+    assert [p["pid"] for p in json.loads(result.out)] == [target.pid]
