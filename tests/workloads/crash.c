@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* crash [alternate]: dies of SIGSEGV in a thread of its own, three functions deep; alternate: of
- * SIGABRT, raised by the handler of that signal, on a stack of its own (sigaltstack). Another thread
- * sleeps meanwhile. */
+ * SIGABRT, raised by the handler of that signal, on a stack of its own (sigaltstack). Another
+ * thread sleeps meanwhile. */
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
