@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 
+import cases_python
 import debuginfo
 import measure
 import tools
@@ -206,7 +207,8 @@ def case_sound(report):
             report.line(line[:90], "", "", None, "", "NOT OK")
 
 
-CASES = {name.removeprefix("case_"): function for name, function in list(globals().items()) if name.startswith("case_")}
+CASES = {name.removeprefix("case_"): function for name, function in [*globals().items(), *vars(cases_python).items()]
+         if name.startswith("case_")}
 
 
 def main():

@@ -100,6 +100,9 @@ def peers(pid, rate, python):
             found["py-spy --native"] = lambda: attached([*base, "--native"])
         if austin:
             found["austin"] = lambda: attached([austin, "-i", f"{int(1e6 / rate)}us", "-o", "/dev/null", "-p", pid])
+        if austin and austin.with_name("austinp").exists():
+            found["austinp"] = lambda: attached([austin.with_name("austinp"), "-i", f"{int(1e6 / rate)}us", "-o",
+                                                 "/dev/null", "-p", pid])
     if shutil.which("perf"):
         found["perf dwarf"] = lambda: attached(["perf", "record", "-q", "-F", rate, "-e", "cpu-clock",
                                                 "--call-graph", "dwarf,8192", "-p", pid, "-o", "/dev/null"])
