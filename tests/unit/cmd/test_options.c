@@ -141,6 +141,21 @@ static void help_is_everywhere(void **state)
 	parsed("--version", "version");
 }
 
+static void several_processes(void **state)
+{
+	(void)state;
+	struct options opt = parsed("record -s -p 12,0x10 --pid 7 -p 12", "record");
+	assert_true(opt.subprocesses);
+	assert_int_equal(opt.n_pids, 3);
+	assert_int_equal(opt.pid, 12);
+	assert_int_equal(opt.pids[1], 16);
+	assert_int_equal(opt.pids[2], 7);
+	assert_false(parsed("dump -p 1", "dump").subprocesses);
+	refused("record -p 1,", "--pid");
+	refused("record -p 1,,2", "--pid");
+	refused("doctor -p 1,2", "one process at a time");
+}
+
 static void usage_errors_say_what_to_do(void **state)
 {
 	(void)state;
@@ -362,6 +377,7 @@ int main(void)
 	        cmocka_unit_test(python_options),
 	        cmocka_unit_test(child_keeps_its_arguments),
 	        cmocka_unit_test(help_is_everywhere),
+	        cmocka_unit_test(several_processes),
 	        cmocka_unit_test(usage_errors_say_what_to_do),
 	        cmocka_unit_test(durations),
 	        cmocka_unit_test(tiny_durations_are_not_unlimited),

@@ -288,6 +288,45 @@ static void cut_stacks_and_threads_are_marked(void **state)
 	close_book(&b);
 }
 
+static void processes_are_roots_by_their_program(void **state)
+{
+	(void)state;
+	struct book b;
+	open_book(&b, false, true);
+	ledger_destroy(b.ledger);
+	struct ledger_config config = {.processes = true, .threads = true, .period_ns = PERIOD};
+	b.ledger = ledger_create(b.profile, &config);
+	b.sink = ledger_sink(b.ledger);
+	struct target other = {.pid = 5, .proc_fd = -1, .comm = "sh"};
+	b.sink.on_process(b.sink.arg, &b.target);
+	b.sink.on_process(b.sink.arg, &other);
+	struct raw_frame frame = {.kind = RAW_ANON, .addr = 0xa};
+	uint64_t cfa = 0;
+	struct stack stack = {.frames = &frame, .cfas = &cfa, .n = 1, .cap = 1, .end = STACK_ROOT};
+	struct snapshot snap = {.pid = 5, .tid = 5, .by = BY_PREEMPT, .cpu_ns = MS};
+	b.sink.on_stack(b.sink.arg, &snap, &stack, &(struct decoded){0});
+	snprintf(other.comm, sizeof(other.comm), "cat"); /* it execs */
+	b.sink.on_process(b.sink.arg, &other);
+	b.sink.on_stack(b.sink.arg, &snap, &stack, &(struct decoded){0});
+	b.sink.on_process_end(b.sink.arg, &other);
+	const struct location *locs = b.profile->locations;
+	const char *names[2];
+	size_t n = 0;
+	for (size_t i = 1; i < b.profile->n_nodes; i++) {
+		const struct raw_frame *raw = &locs[b.profile->nodes[i].location].raw;
+		assert_int_equal(b.profile->nodes[i].parent == 0, raw->kind == RAW_PROCESS);
+		if (raw->kind != RAW_PROCESS)
+			continue;
+		assert_int_equal(raw->owner, 5);
+		assert_true(n < 2);
+		names[n++] = (const char *)(uintptr_t)raw->aux;
+	}
+	assert_int_equal(n, 2);
+	assert_string_equal(names[0], "sh");
+	assert_string_equal(names[1], "cat");
+	close_book(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -301,6 +340,7 @@ int main(void)
 	        cmocka_unit_test(an_empty_profile_stays_empty),
 	        cmocka_unit_test(wall_time_is_split_by_what_the_scheduler_says),
 	        cmocka_unit_test(cut_stacks_and_threads_are_marked),
+	        cmocka_unit_test(processes_are_roots_by_their_program),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
