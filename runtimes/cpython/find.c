@@ -28,6 +28,8 @@
 #define MIN_ADDRESS       0x10000
 #define MAX_ADDRESS       (1ull << 56)
 #define SETTLED_AFTER_SEC 5 /* a process this old does not start up any more */
+#define FOREIGN_LOOKS     3
+#define FOREIGN_WAIT_NS   20000000
 
 /* Reads that must not fail quietly: false when the word is not to be had. */
 static bool read_word(struct target *t, uint64_t addr, uint64_t *ret)
@@ -270,26 +272,46 @@ static bool has_other_objects(struct target *t, const struct py_layout *l,
 	       type != marks->type_type + bias;
 }
 
-/* Checks what the roots lead to. Not ready is no error, unless the process is old enough that it
- * will not become so. */
-static struct err *check_roots(struct target *t, const struct py_roots *roots,
-                               const struct py_layout *l, bool *ready)
+/* What the roots lead to. */
+enum state {
+	NOT_YET, /* or no more */
+	READY,
+	FOREIGN, /* what they lead to is not what the layout says */
+};
+
+static enum state look_at_roots(struct target *t, const struct py_roots *roots,
+                                const struct py_layout *l)
 {
 	uint64_t interp, finalizing = 0, modules = 0;
 	bool has_threads;
 	if (roots->runtime && read_field(t, roots->runtime, l->runtime.finalizing, &finalizing) &&
 	    finalizing)
-		return NULL;
+		return NOT_YET;
 	if (!read_word(t, roots->head, &interp) || !interp)
-		return NULL;
-	if (is_head(t, l, interp, &has_threads)) {
-		/* Without modules nothing of Python runs yet. In a process that is no longer young
-		 * they are there, and it must be that field which moved in a patch release. */
-		*ready = (read_field(t, interp, l->interp.modules, &modules) && modules) ||
-		         has_settled(t);
-		return NULL;
+		return NOT_YET;
+	if (!is_head(t, l, interp, &has_threads))
+		return has_threads ? FOREIGN : NOT_YET;
+	/* Without modules nothing of Python runs yet. In a process that is no longer young they are
+	 * there, and it must be that field which moved in a patch release. */
+	if ((read_field(t, interp, l->interp.modules, &modules) && modules) || has_settled(t))
+		return READY;
+	return NOT_YET;
+}
+
+/* Not ready is no error, unless the process is old enough that it will not become so. It may have
+ * called exec a moment ago, so that what is foreign must stay foreign for a while. */
+static struct err *check_roots(struct target *t, const struct py_roots *roots,
+                               const struct py_layout *l, bool *ready)
+{
+	enum state state = look_at_roots(t, roots, l);
+	for (unsigned i = 0; state == FOREIGN && t->proc_fd >= 0 && i < FOREIGN_LOOKS; i++) {
+		if (!has_settled(t))
+			return NULL;
+		nanosleep(&(struct timespec){.tv_nsec = FOREIGN_WAIT_NS}, NULL);
+		state = look_at_roots(t, roots, l);
 	}
-	if (!has_threads || !has_settled(t))
+	*ready = state == READY;
+	if (state != FOREIGN)
 		return NULL;
 	return unsupported(roots->hexversion, l->free_threaded,
 	                   "its memory is not laid out as that of this release");
@@ -377,12 +399,15 @@ struct err *py_find(struct target *t, struct image *img, uint64_t bias, struct p
 	                                : use_row(t, img, bias, &marks, &roots, &l);
 	if (err || !roots.head)
 		return err;
-	if (has_other_objects(t, &l, &marks, bias))
-		return unsupported(roots.hexversion, l.free_threaded,
-		                   "a build with Py_TRACE_REFS, which csample does not read");
 	err = check_roots(t, &roots, &l, ready);
 	if (err || !*ready)
 		return err;
+	/* Not before: while the dynamic linker works, types point nowhere. */
+	if (has_other_objects(t, &l, &marks, bias)) {
+		*ready = false;
+		return unsupported(roots.hexversion, l.free_threaded,
+		                   "a build with Py_TRACE_REFS, which csample does not read");
+	}
 	if (marks.code_type)
 		roots.code_type = marks.code_type + bias;
 	static bool told; /* once in a run, not for each process */
