@@ -8,8 +8,8 @@
  * The guard is a hash of all fields from the head of a code object to its line table: CPython
  * changes none of them after creation, except that importlib may correct co_filename. From 3.11 on
  * co_version, unique in the process, is among them. Before, a code object that died may be followed
- * by another of the same shape at the same addresses: there the name's and the table's contents are
- * compared as well, now and then. */
+ * by another of the same shape, with name, file name and table at the same addresses: there the
+ * pause copies the heads of those as well, and their contents are compared. */
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
@@ -25,6 +25,7 @@
 #define MAX_TABLE       (1u << 20)  /* bytes of a line table */
 #define MAX_LINES_BYTES (64u << 20) /* all expanded tables together */
 #define MAX_NAME        16384       /* characters */
+#define HEAD_BYTES      256 /* of a name, file name or line table compared with the pause's */
 #define SETTLED_SLOTS   (1u << 15)
 #define SETTLED_PROBES  8
 
@@ -50,6 +51,7 @@ struct code {
 
 struct place {
 	uint64_t addr, guard;
+	uint64_t heads; /* hash of what py_code_contents() asks for */
 	uint64_t since_ns, checked_ns, content_checked_ns, used_ns;
 	uint32_t code; /* number: index in codes + 1; 0: free */
 	uint16_t checks;
@@ -202,6 +204,63 @@ static uint64_t guard_of(const struct py_layout *l, const uint8_t *bytes)
 	return hash_mix(hash_bytes(bytes + head, n - head), type);
 }
 
+size_t py_code_contents(const struct py_layout *l, const uint8_t *guard,
+                        struct region more[PY_CODE_CONTENTS])
+{
+	const struct field fields[PY_CODE_CONTENTS] = {l->code.name, l->code.filename,
+	                                               l->code.linetable};
+	struct obj o = {guard, guard_bytes(l)};
+	if (field_known(l->code.qualname))
+		return 0;
+	for (size_t i = 0; i < PY_CODE_CONTENTS; i++) {
+		more[i] = (struct region){.len = HEAD_BYTES};
+		if (!obj_get(o, fields[i], &more[i].addr))
+			return 0;
+	}
+	return PY_CODE_CONTENTS;
+}
+
+/* The part of an object's head that never changes: no reference count, hash, or cached UTF-8. */
+static uint64_t hash_head(const struct py_layout *l, bool is_str, struct obj head)
+{
+	struct py_str_shape shape = {.kind = 1, .data = l->bytes.data};
+	if (is_str ? !py_str_shape(l, head, &shape) : !obj_get(head, l->bytes.size, &shape.length))
+		return 0;
+	size_t have = shape.data < head.len ? head.len - shape.data : 0;
+	if (shape.length < have / shape.kind)
+		have = (size_t)shape.length * shape.kind;
+	return hash_mix(hash_bytes(head.bytes + (have ? shape.data : 0), have), shape.length);
+}
+
+/* Of the contents of the code with this guard, as in the snapshot (NULL: as they are now). False:
+ * not copied or not readable. */
+static bool hash_heads(struct py *py, const struct snapshot *snap, const uint8_t *guard,
+                       uint64_t *ret)
+{
+	struct region parts[PY_CODE_CONTENTS];
+	size_t n = py_code_contents(&py->layout, guard, parts);
+	uint8_t bytes[HEAD_BYTES];
+	struct rmem_snapshot copied;
+	struct rmem *rm = py->base.target->rm;
+	if (snap) {
+		rmem_snapshot_init(&copied, snap);
+		rm = &copied.rm;
+	}
+	*ret = 0;
+	for (size_t i = 0; i < n; i++) {
+		struct obj head = {bytes, py_read_upto(rm, parts[i].addr, bytes, parts[i].len)};
+		if (!head.len)
+			return false;
+		*ret = hash_mix(*ret, hash_head(&py->layout, i < 2, head));
+	}
+	return n > 0;
+}
+
+static bool has_version(const struct py *py)
+{
+	return field_known(py->layout.code.qualname); /* since the same release */
+}
+
 static bool live_guard(struct py *py, uint64_t addr, uint64_t *ret)
 {
 	uint8_t bytes[PY_CODE_GUARD_BYTES];
@@ -209,6 +268,14 @@ static bool live_guard(struct py *py, uint64_t addr, uint64_t *ret)
 		return false;
 	*ret = guard_of(&py->layout, bytes);
 	return true;
+}
+
+/* The heads as they are now, if the guard still is this one. */
+static bool live_heads(struct py *py, uint64_t addr, uint64_t guard, uint64_t *ret)
+{
+	uint8_t bytes[PY_CODE_GUARD_BYTES];
+	return py_read(py->base.target->rm, addr, bytes, guard_bytes(&py->layout)) &&
+	       guard_of(&py->layout, bytes) == guard && hash_heads(py, NULL, bytes, ret);
 }
 
 static bool is_code_type(struct py *py, uint64_t type)
@@ -382,14 +449,20 @@ static bool read_code(struct py *py, uint64_t addr, const uint8_t *copied, struc
 	return ok && guard_after == *guard_ret;
 }
 
-static uint32_t learn(struct py *py, uint64_t addr, const uint8_t *copied)
+static uint32_t learn(struct py *py, const struct snapshot *snap, uint64_t addr,
+                      const uint8_t *copied)
 {
 	struct py_codes *c = py->codes;
-	struct code code = {.qualify_tries = field_known(py->layout.code.qualname) ? 0 : 3};
+	struct code code = {.qualify_tries = has_version(py) ? 0 : 3};
 	_cleanup_free_ uint8_t *table = NULL;
 	uint64_t guard;
 	size_t len = 0;
 	if (!read_code(py, addr, copied, &code, &guard, &table, &len))
+		return 0;
+	uint64_t heads = 0, copied_heads;
+	if (!has_version(py) &&
+	    (!live_heads(py, addr, guard, &heads) ||
+	     (copied && hash_heads(py, snap, copied, &copied_heads) && copied_heads != heads)))
 		return 0;
 	uint32_t number = number_of(c, &code);
 	if (!number)
@@ -400,6 +473,7 @@ static uint32_t learn(struct py *py, uint64_t addr, const uint8_t *copied)
 	kept->used = c->refreshes;
 	add_place(c, (struct place){.addr = addr,
 	                            .guard = guard,
+	                            .heads = heads,
 	                            .since_ns = c->now_ns,
 	                            .checked_ns = c->now_ns,
 	                            .content_checked_ns = c->now_ns,
@@ -417,7 +491,7 @@ static bool same_contents(struct py *py, struct place *p)
 	struct strbuf name = {0};
 	uint64_t content;
 	size_t len = 0, n = guard_bytes(&py->layout);
-	if (field_known(py->layout.code.qualname) || c->now_ns - p->content_checked_ns < TRUST_NS)
+	if (has_version(py) || (p->settled && c->now_ns - p->content_checked_ns < TRUST_NS))
 		return true;
 	bool ok = py_read(py->base.target->rm, p->addr, bytes, n) &&
 	          !is_freed(&py->layout, bytes) && guard_of(&py->layout, bytes) == p->guard &&
@@ -444,14 +518,17 @@ uint32_t py_code_entry(struct py *py, const struct snapshot *snap, uint64_t addr
 	struct place *p = find_place(c, addr);
 	if (snap->time_ns > c->now_ns)
 		c->now_ns = snap->time_ns;
-	if (p && copied && guard_of(&py->layout, copied) != p->guard) {
+	uint64_t heads;
+	bool heads_copied = copied && !has_version(py) && hash_heads(py, snap, copied, &heads);
+	if (p && copied &&
+	    (guard_of(&py->layout, copied) != p->guard || (heads_copied && heads != p->heads))) {
 		forget(c, p);
 		p = NULL;
 	}
 	if (!p)
-		return learn(py, addr, copied);
+		return learn(py, snap, addr, copied);
 	/* Without a copy of its guard nobody knows which of the two the sample was of. */
-	bool ok = copied ? same_contents(py, p)
+	bool ok = copied ? heads_copied || same_contents(py, p)
 	                 : c->now_ns - p->checked_ns < TRUST_NS || still_there(py, p);
 	if (!ok) {
 		forget(c, p);

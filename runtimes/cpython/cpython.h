@@ -106,6 +106,12 @@ void py_codes_destroy(struct py_codes *c);
 /* The guard words of a code object: what must not have changed since it was read. Asked for in the
  * pause for code that is young, see gather.c. */
 #define PY_CODE_GUARD_BYTES 256
+/* In the pause, where the guard cannot tell two codes apart (no co_version in them): what to copy as
+ * well of code that is young, given its copied guard: heads of its name, file name and line table.
+ * Returns how many; 0 from 3.11 on. */
+#define PY_CODE_CONTENTS 3
+size_t py_code_contents(const struct py_layout *l, const uint8_t *guard,
+                        struct region more[PY_CODE_CONTENTS]);
 /* Sampler or worker, without a lock: code at addr has been known and unchanged for long enough that
  * the pause need not read its guard. */
 bool py_code_is_settled(struct py_codes *c, uint64_t addr);
