@@ -51,7 +51,8 @@ struct code {
 
 struct place {
 	uint64_t addr, guard;
-	uint64_t heads; /* hash of what py_code_contents() asks for */
+	uint64_t heads[PY_CODE_CONTENTS]; /* hashes of what py_code_contents() asks for; 0: unknown
+	                                   */
 	uint64_t since_ns, checked_ns, content_checked_ns, used_ns;
 	uint32_t code; /* number: index in codes + 1; 0: free */
 	uint16_t checks;
@@ -232,10 +233,10 @@ static uint64_t hash_head(const struct py_layout *l, bool is_str, struct obj hea
 	return hash_mix(hash_bytes(head.bytes + (have ? shape.data : 0), have), shape.length);
 }
 
-/* Of the contents of the code with this guard, as in the snapshot (NULL: as they are now). False:
- * not copied or not readable. */
-static bool hash_heads(struct py *py, const struct snapshot *snap, const uint8_t *guard,
-                       uint64_t *ret)
+/* Of the contents of the code with this guard, as in the snapshot (NULL: as they are now). 0 for
+ * each that was not copied or is not readable. */
+static void hash_heads(struct py *py, const struct snapshot *snap, const uint8_t *guard,
+                       uint64_t ret[PY_CODE_CONTENTS])
 {
 	struct region parts[PY_CODE_CONTENTS];
 	size_t n = py_code_contents(&py->layout, guard, parts);
@@ -246,14 +247,26 @@ static bool hash_heads(struct py *py, const struct snapshot *snap, const uint8_t
 		rmem_snapshot_init(&copied, snap);
 		rm = &copied.rm;
 	}
-	*ret = 0;
-	for (size_t i = 0; i < n; i++) {
-		struct obj head = {bytes, py_read_upto(rm, parts[i].addr, bytes, parts[i].len)};
-		if (!head.len)
-			return false;
-		*ret = hash_mix(*ret, hash_head(&py->layout, i < 2, head));
+	for (size_t i = 0; i < PY_CODE_CONTENTS; i++) {
+		size_t have = i < n ? py_read_upto(rm, parts[i].addr, bytes, parts[i].len) : 0;
+		ret[i] = have ? hash_head(&py->layout, i < 2, (struct obj){bytes, have}) : 0;
 	}
-	return n > 0;
+}
+
+enum comparison { SAME, DIFFERENT, NOTHING_TO_COMPARE };
+
+static enum comparison compare_heads(const uint64_t a[PY_CODE_CONTENTS],
+                                     const uint64_t b[PY_CODE_CONTENTS])
+{
+	size_t compared = 0;
+	for (size_t i = 0; i < PY_CODE_CONTENTS; i++) {
+		if (!a[i] || !b[i])
+			continue;
+		if (a[i] != b[i])
+			return DIFFERENT;
+		compared++;
+	}
+	return compared == PY_CODE_CONTENTS ? SAME : NOTHING_TO_COMPARE;
 }
 
 static bool has_version(const struct py *py)
@@ -270,12 +283,15 @@ static bool live_guard(struct py *py, uint64_t addr, uint64_t *ret)
 	return true;
 }
 
-/* The heads as they are now, if the guard still is this one. */
-static bool live_heads(struct py *py, uint64_t addr, uint64_t guard, uint64_t *ret)
+/* The heads as they are now; false: the guard is no longer this one. */
+static bool live_heads(struct py *py, uint64_t addr, uint64_t guard, uint64_t ret[PY_CODE_CONTENTS])
 {
 	uint8_t bytes[PY_CODE_GUARD_BYTES];
-	return py_read(py->base.target->rm, addr, bytes, guard_bytes(&py->layout)) &&
-	       guard_of(&py->layout, bytes) == guard && hash_heads(py, NULL, bytes, ret);
+	if (!py_read(py->base.target->rm, addr, bytes, guard_bytes(&py->layout)) ||
+	    guard_of(&py->layout, bytes) != guard)
+		return false;
+	hash_heads(py, NULL, bytes, ret);
+	return true;
 }
 
 static bool is_code_type(struct py *py, uint64_t type)
@@ -449,8 +465,8 @@ static bool read_code(struct py *py, uint64_t addr, const uint8_t *copied, struc
 	return ok && guard_after == *guard_ret;
 }
 
-static uint32_t learn(struct py *py, const struct snapshot *snap, uint64_t addr,
-                      const uint8_t *copied)
+/* copied, heads: what the pause copied of it, or NULL. */
+static uint32_t learn(struct py *py, uint64_t addr, const uint8_t *copied, const uint64_t *heads)
 {
 	struct py_codes *c = py->codes;
 	struct code code = {.qualify_tries = has_version(py) ? 0 : 3};
@@ -459,10 +475,9 @@ static uint32_t learn(struct py *py, const struct snapshot *snap, uint64_t addr,
 	size_t len = 0;
 	if (!read_code(py, addr, copied, &code, &guard, &table, &len))
 		return 0;
-	uint64_t heads = 0, copied_heads;
-	if (!has_version(py) &&
-	    (!live_heads(py, addr, guard, &heads) ||
-	     (copied && hash_heads(py, snap, copied, &copied_heads) && copied_heads != heads)))
+	struct place place = {.addr = addr, .guard = guard};
+	if (!has_version(py) && (!live_heads(py, addr, guard, place.heads) ||
+	                         (heads && compare_heads(heads, place.heads) == DIFFERENT)))
 		return 0;
 	uint32_t number = number_of(c, &code);
 	if (!number)
@@ -471,14 +486,9 @@ static uint32_t learn(struct py *py, const struct snapshot *snap, uint64_t addr,
 	if (kept->table == TABLE_DROPPED)
 		keep_lines(c, kept, py->layout.lines, table, len);
 	kept->used = c->refreshes;
-	add_place(c, (struct place){.addr = addr,
-	                            .guard = guard,
-	                            .heads = heads,
-	                            .since_ns = c->now_ns,
-	                            .checked_ns = c->now_ns,
-	                            .content_checked_ns = c->now_ns,
-	                            .used_ns = c->now_ns,
-	                            .code = number});
+	place.since_ns = place.checked_ns = place.content_checked_ns = place.used_ns = c->now_ns;
+	place.code = number;
+	add_place(c, place);
 	return number;
 }
 
@@ -518,17 +528,18 @@ uint32_t py_code_entry(struct py *py, const struct snapshot *snap, uint64_t addr
 	struct place *p = find_place(c, addr);
 	if (snap->time_ns > c->now_ns)
 		c->now_ns = snap->time_ns;
-	uint64_t heads;
-	bool heads_copied = copied && !has_version(py) && hash_heads(py, snap, copied, &heads);
-	if (p && copied &&
-	    (guard_of(&py->layout, copied) != p->guard || (heads_copied && heads != p->heads))) {
+	uint64_t heads[PY_CODE_CONTENTS] = {0};
+	if (copied && !has_version(py))
+		hash_heads(py, snap, copied, heads);
+	enum comparison same = p ? compare_heads(heads, p->heads) : NOTHING_TO_COMPARE;
+	if (p && copied && (guard_of(&py->layout, copied) != p->guard || same == DIFFERENT)) {
 		forget(c, p);
 		p = NULL;
 	}
 	if (!p)
-		return learn(py, snap, addr, copied);
+		return learn(py, addr, copied, heads);
 	/* Without a copy of its guard nobody knows which of the two the sample was of. */
-	bool ok = copied ? heads_copied || same_contents(py, p)
+	bool ok = copied ? same == SAME || same_contents(py, p)
 	                 : c->now_ns - p->checked_ns < TRUST_NS || still_there(py, p);
 	if (!ok) {
 		forget(c, p);

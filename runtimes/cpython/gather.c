@@ -7,8 +7,9 @@
  *
  * Later rounds follow the chain (chain.c) through the copy and ask for what it lacks: the data
  * stack up to its top, the chunk before, the page of a frame; at the end, guards of code not seen
- * before. Nothing here allocates, locks or calls the kernel; every array has a bound, and a chain
- * that does not fit is left as it is, for walk.c to tell. */
+ * before, and where they cannot tell, the heads of its names. Nothing here allocates, locks or
+ * calls the kernel; every array has a bound, and a chain that does not fit is left as it is, for
+ * walk.c to tell. */
 #include "gather.h"
 
 #include <string.h>
@@ -68,7 +69,7 @@ struct py_prediction {
 	const struct snapshot *snap;
 	struct py_chain chain;
 	unsigned state; /* the one that chain belongs to */
-	bool begun, done;
+	bool begun, done, guarded;
 	unsigned steps;
 	uint32_t bytes;     /* asked for so far */
 	uint64_t asked;     /* where the chain did not go on last time */
@@ -275,7 +276,7 @@ static void predict(struct py *py, const struct py_thread *th, const struct snap
 {
 	struct py_prediction *p = th->predicted;
 	p->snap = snap;
-	p->begun = p->done = false;
+	p->begun = p->done = p->guarded = false;
 	p->state = p->steps = 0;
 	p->asked = p->last_code = 0;
 	p->n_settled = p->captures % SETTLED_AGE ? p->n_settled_now : 0;
@@ -450,6 +451,20 @@ static void ask_guards(struct py *py, struct py_prediction *p, struct py_view *v
 			ask(a, p->young_now[i], guard_bytes(py), GATHER_MAX_COPY);
 }
 
+/* Of young code whose guard alone does not tell which it is: what it points to. */
+static void ask_contents(struct py *py, struct py_prediction *p, struct py_view *view,
+                         struct asking *a)
+{
+	for (unsigned i = 0; i < p->n_young_now; i++) {
+		struct region parts[PY_CODE_CONTENTS];
+		const uint8_t *guard = py_view_at(view, p->young_now[i], guard_bytes(py));
+		size_t n = guard ? py_code_contents(&py->layout, guard, parts) : 0;
+		for (size_t k = 0; k < n; k++)
+			if (!py_view_at(view, parts[k].addr, parts[k].len))
+				ask(a, parts[k].addr, parts[k].len, GATHER_MAX_COPY);
+	}
+}
+
 static void go_on(struct py *py, const struct py_thread *th, unsigned round, struct py_view *view,
                   struct asking *a)
 {
@@ -468,8 +483,14 @@ static void go_on(struct py *py, const struct py_thread *th, unsigned round, str
 		p->begun = false;
 		p->state++;
 	}
+	if (!p->guarded) {
+		p->guarded = true;
+		ask_guards(py, p, view, a);
+		if (a->n)
+			return;
+	}
 	p->done = true;
-	ask_guards(py, p, view, a);
+	ask_contents(py, p, view, a);
 }
 
 size_t py_gather(struct runtime *rt, unsigned round, const struct snapshot *snap,

@@ -116,6 +116,42 @@ static void a_guard_of_another_time_is_not_believed(void **state)
 	assert_int_equal(py_code_entry(&p->py, &snap, 0x10), 0);
 }
 
+/* Where the guard cannot tell, what the pause copied of the name has the last word. */
+static void contents_of_another_time_are_not_believed(void **state)
+{
+	struct python *p = python_start(*state, SCRIPTS "reuse.py");
+	static char line[4096];
+	static uint8_t bytes[2048];
+	assert_non_null(python_line(p, line, sizeof(line)));
+	struct shown s = parse(line);
+	struct snapshot snap = {.time_ns = now_ns(), .n_regions = 1, .bytes = bytes};
+	snap.regions[0] = (struct region){s.addr, p->py.layout.code.size, 0};
+	assert_null(rmem_read(p->target.rm, s.addr, bytes, p->py.layout.code.size));
+	size_t n = py_code_contents(&p->py.layout, bytes, snap.regions + 1);
+	if (release_number(*state) >= PYVER(3, 11)) {
+		assert_int_equal(n, 0);
+		return;
+	}
+	assert_int_equal(n, PY_CODE_CONTENTS);
+	for (size_t i = 1; i <= n; i++) {
+		struct region *r = &snap.regions[i];
+		r->at = 256 + 256 * (uint32_t)i;
+		r->len = (uint32_t)py_read_upto(p->target.rm, r->addr, bytes + r->at, r->len);
+	}
+	snap.n_regions = (uint16_t)(1 + n);
+	uint8_t *name = bytes + snap.regions[1].at;
+	name[p->py.layout.str.ascii_data] ^= 1; /* name_000 would be oame_000 */
+	assert_int_equal(py_code_entry(&p->py, &snap, s.addr), 0);
+	name[p->py.layout.str.ascii_data] ^= 1;
+	uint32_t entry = py_code_entry(&p->py, &snap, s.addr);
+	assert_int_not_equal(entry, 0);
+	assert_int_equal(py_code_entry(&p->py, &snap, s.addr), entry);
+	name[0] ^= 1; /* a reference count may change */
+	assert_int_equal(py_code_entry(&p->py, &snap, s.addr), entry);
+	name[p->py.layout.str.ascii_data] ^= 1;
+	assert_int_equal(py_code_entry(&p->py, &snap, s.addr), 0);
+}
+
 static void code_settles_when_it_is_old_and_unchanged(void **state)
 {
 	struct python *p = python_start(*state, SCRIPTS "reuse.py");
@@ -142,6 +178,7 @@ int main(void)
 	        PYTHON_TESTS(each_code_has_its_name_file_and_lines),
 	        PYTHON_TESTS(memory_used_again_is_another_code),
 	        PYTHON_TESTS(a_guard_of_another_time_is_not_believed),
+	        PYTHON_TESTS(contents_of_another_time_are_not_believed),
 	        {"code_settles_when_it_is_old_and_unchanged",
 	         code_settles_when_it_is_old_and_unchanged, NULL, NULL, "3.11"},
 	};
