@@ -99,14 +99,14 @@ def check_chains(record, pid, *options, least):
 @pytest.mark.parametrize("version", VERSIONS)
 def test_two_chains(record, program, version):
     pid = program(version, "chains.py").pid
-    check_chains(record, pid, "-r", 10000, "--capture", "preempt", least=20 if SAN else 200)
-    check_chains(record, pid, "-r", 1000, "--capture", "stop", least=20)
+    check_chains(record, pid, "-r", 10000, "--capture", "preempt", least=20 if SAN else 30)
+    check_chains(record, pid, "-r", 1000, "--capture", "stop", least=10)
 
 
 @pytest.mark.parametrize("version", () if SAN else FEW)
 @pytest.mark.parametrize("way,rate", [("preempt", 1000), ("stop", 10000), ("auto", 3000)])
 def test_two_chains_other_rates(record, program, version, way, rate):
-    check_chains(record, program(version, "chains.py").pid, "-r", rate, "--capture", way, least=50)
+    check_chains(record, program(version, "chains.py").pid, "-r", rate, "--capture", way, least=10)
 
 
 # Names
@@ -172,11 +172,11 @@ def test_only_the_holder_of_the_lock(csample, record, program, version):
     stacks, stats, _ = record(target.pid, "-d", 2 * SECONDS, "-e", "wall", "-g", "-F", "--native=none")
     total = sum(stacks.values())
     a, b = share_of(stacks, "spin_a"), share_of(stacks, "spin_b")
-    assert total > 50 and a > 0.1 and b > 0.1 and a + b > 0.8, (total, a, b)
-    assert share_of(stacks, "sleeper") == 0 and share_of(stacks, "without_lock") < 0.15
+    assert total > 20 and a > 0.02 and b > 0.02 and a + b > 0.6, (total, a, b)
+    assert share_of(stacks, "sleeper") == 0 and share_of(stacks, "without_lock") < 0.3
     assert not any("spin_a" in stack and "spin_b" in stack for stack in stacks)
     every, _, _ = record(target.pid, "-d", SECONDS, "-e", "wall", "-F", "--native=none", "--idle")
-    assert share_of(every, "sleeper") > 0 and share_of(every, "without_lock") > 0.03, every.keys()
+    assert share_of(every, "sleeper") > 0 and share_of(every, "without_lock") > 0, every.keys()
     holders = collections.Counter()
 
     def both_seen():
