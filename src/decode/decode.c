@@ -22,6 +22,7 @@
 #define RETRY_MIN_NS  1000000ULL
 #define RETRY_SLOWER  64 /* half as often after so many tries */
 #define RETRY_MAX_NS  250000000ULL
+#define MAX_SEEN      65536
 #define REFRESH_NS    50000000ULL
 #define LEAVE_WAIT_US 100
 #define LEAVE_WAITS   2000
@@ -68,6 +69,7 @@ struct decoding {
 	VEC(struct attached_list *) lists;    /* all there were */
 	VEC(struct attached *) attached;      /* all there were */
 	VEC(struct candidate) candidates;
+	struct map64 seen; /* tids that had frames of a runtime */
 	uint64_t generation, refreshed_ns;
 	bool looked;
 };
@@ -203,6 +205,7 @@ void decoding_close(struct decoding *p)
 	vec_free(&p->lists);
 	vec_free(&p->attached);
 	vec_free(&p->candidates);
+	map64_free(&p->seen);
 	free(p);
 }
 
@@ -447,6 +450,35 @@ static void leave_native(struct decoder *d, struct stack *stack)
 	stack->end = STACK_ROOT;
 }
 
+/* An evaluator that is not just being entered. */
+static bool has_evaluator(struct attached *a, const struct stack *stack)
+{
+	size_t i = 0;
+	while (i < stack->n && stack->frames[i].kind == RAW_KERNEL)
+		i++;
+	while (++i < stack->n)
+		if (stack->frames[i].kind == RAW_NATIVE &&
+		    roles_of(&a->roles, &stack->frames[i]) == ROLE_EVAL)
+			return true;
+	return false;
+}
+
+static void walk(struct decoding *p, struct attached *a, const struct snapshot *snap,
+                 const struct stack *stack, struct runtime_stack *ret)
+{
+	runtime_stack_reset(ret);
+	ret->native = stack;
+	a->rt->ops->walk(a->rt, snap, ret);
+	if (ret->n) {
+		if (p->seen.n >= MAX_SEEN)
+			map64_clear(&p->seen);
+		*map64_put(&p->seen, (uint64_t)snap->tid) = 1;
+	} else if ((ret->end == WALK_NONE || ret->end == WALK_WHOLE) && has_evaluator(a, stack)) {
+		/* Its evaluators run something: we do not know the thread yet, or lost it. */
+		ret->end = map64_get(&p->seen, (uint64_t)snap->tid) ? WALK_TORN : WALK_STARTING;
+	}
+}
+
 struct decoded decode(struct decoding *p, const struct snapshot *snap, struct stack *stack)
 {
 	struct decoder *d = p->decoder;
@@ -465,9 +497,7 @@ struct decoded decode(struct decoding *p, const struct snapshot *snap, struct st
 			note_end(&ret, WALK_STARTING, a->rt->ops);
 			continue;
 		}
-		runtime_stack_reset(walked);
-		walked->native = stack;
-		a->rt->ops->walk(a->rt, snap, walked);
+		walk(p, a, snap, stack, walked);
 		if (!walked->n && walked->end != WALK_TORN) {
 			note_end(&ret, walked->end, a->rt->ops);
 			ret.holds_lock |= walked->holds_lock;

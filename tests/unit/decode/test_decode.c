@@ -17,6 +17,7 @@
 
 #define BIAS 0x10000u
 #define SP   0x7fff0000u
+#define EVAL 0x5000u /* address of the runtime's evaluator */
 
 /* What the fake runtimes are told to do, and what they were asked. */
 static struct fake {
@@ -119,7 +120,9 @@ static void describe(struct runtime *rt, struct raw_frame raw, struct frame *out
 static enum native_role role(struct runtime *rt, const struct image *img, const char *name,
                              uint64_t start)
 {
-	(void)rt, (void)img, (void)start;
+	(void)rt, (void)img;
+	if (start == EVAL)
+		return ROLE_EVAL;
 	return name && !strcmp(name, "call") ? ROLE_PLUMBING : ROLE_NONE;
 }
 
@@ -137,6 +140,7 @@ struct world {
 	struct mapping mappings[2];
 	struct snapshot snap;
 	struct stack stack;
+	uint64_t outer; /* address of the outer of its two frames */
 };
 
 static struct image *own_image(struct images *images)
@@ -203,7 +207,9 @@ static struct decoded decode_now(struct world *w, struct decoding *p)
 	w->snap.time_ns = (uint64_t)t.tv_sec * 1000000000ULL + (uint64_t)t.tv_nsec;
 	stack_reset(&w->stack);
 	for (uint64_t i = 0; i < 2; i++)
-		stack_push(&w->stack, (struct raw_frame){.kind = RAW_NATIVE, .owner = 1},
+		stack_push(&w->stack,
+		           (struct raw_frame){
+		                   .kind = RAW_NATIVE, .owner = 1, .addr = i ? w->outer : 0},
 		           i ? 0 : SP + 16);
 	w->stack.end = STACK_ROOT;
 	return decode(p, &w->snap, &w->stack);
@@ -359,6 +365,31 @@ static void only_runtimes(void **state)
 	decoding_close(p);
 }
 
+/* The native stack says that something is run, the runtime that nothing is. */
+static void evaluators_without_frames(void **state)
+{
+	struct world *w = *state;
+	fakes[0].ready = fakes[1].unsupported = true;
+	struct decoding *p = decoding_open(w->decoder, &w->target);
+	decoding_refresh(p);
+	fakes[0].end = WALK_NONE;
+	w->outer = EVAL;
+	struct decoded d = decode_now(w, p);
+	assert_int_equal(d.end, WALK_STARTING); /* a thread not known yet */
+	assert_int_equal(w->stack.frames[1].kind, RAW_NATIVE);
+	fakes[0].end = WALK_WHOLE;
+	decode_now(w, p);
+	fakes[0].end = WALK_NONE;
+	d = decode_now(w, p);
+	assert_int_equal(d.end, WALK_TORN);
+	assert_int_equal(w->stack.frames[1].kind, RAW_MARK);
+	w->outer = 0; /* runs nothing of it now */
+	d = decode_now(w, p);
+	assert_int_equal(d.end, WALK_NONE);
+	assert_int_equal(w->stack.n, 2);
+	decoding_close(p);
+}
+
 static size_t hidden(struct world *w, uint32_t image, struct frame *frames, size_t n)
 {
 	return decoder_hide_inlined(
@@ -396,6 +427,7 @@ int main(void)
 	        cmocka_unit_test_setup_teardown(regions_of_all_runtimes, setup, teardown),
 	        cmocka_unit_test_setup_teardown(a_runtime_that_has_ended_is_left, setup, teardown),
 	        cmocka_unit_test_setup_teardown(unmapped_images_are_forgotten, setup, teardown),
+	        cmocka_unit_test_setup_teardown(evaluators_without_frames, setup, teardown),
 	        cmocka_unit_test_setup_teardown(inlined_machinery_is_hidden, setup, teardown),
 	        cmocka_unit_test_setup_teardown(only_runtimes, setup_none, teardown),
 	};
