@@ -5,12 +5,8 @@
  *   place  an address and the guard words it had          a cache: dropped when they change
  *   code   name, file, lines; what a raw frame refers to  kept: old samples must find their names
  *
- * The guard is a hash of all fields from the head of a code object to its line table: CPython
- * changes none of them after creation, except that importlib may correct co_filename. From 3.11 on
- * co_version, unique in the process, is among them. Before, a code object that died may be followed
- * by another of the same shape, with name, file name and table at the same addresses: there the
- * pause copies the heads of those as well, and their contents are compared. */
-#include <stdatomic.h>
+ * Names and tables are read live, after the pause: what was copied in it says whether that is still
+ * the same code. When it is not, there is no name, and the next sample begins anew. */
 #include <stdlib.h>
 #include <time.h>
 
@@ -18,20 +14,18 @@
 #include <csample/mem.h>
 #include <csample/vec.h>
 
-#include "objects.h"
+#include "guard.h"
 
 #define MAX_CODES       (1u << 20)
 #define MAX_PLACES      (1u << 17)
 #define MAX_TABLE       (1u << 20)  /* bytes of a line table */
 #define MAX_LINES_BYTES (64u << 20) /* all expanded tables together */
 #define MAX_NAME        16384       /* characters */
-#define HEAD_BYTES      256 /* of a name, file name or line table compared with the pause's */
-#define SETTLED_SLOTS   (1u << 15)
-#define SETTLED_PROBES  8
 
 #define TRUST_NS         50000000ull   /* a place need not be looked at again so soon */
 #define SETTLE_NS        1000000000ull /* the least age of what the pause does not look at */
 #define SETTLE_CHECKS    4
+#define KEEP_NS          60000000000ull /* when there are too many places: those used since */
 #define CHECKS_A_REFRESH 256
 
 enum table_state { TABLE_DROPPED, TABLE_KEPT, TABLE_NONE };
@@ -55,7 +49,7 @@ struct place {
 	                                   */
 	uint64_t since_ns, checked_ns, content_checked_ns, used_ns;
 	uint32_t code; /* number: index in codes + 1; 0: free */
-	uint16_t checks;
+	uint32_t checks;
 	bool settled;
 };
 
@@ -70,14 +64,14 @@ struct py_codes {
 	uint64_t now_ns;               /* of the last refresh or snapshot */
 	struct py_line_range *scratch; /* for one table of the largest size seen */
 	size_t scratch_len;
-	_Atomic uint64_t *settled; /* addresses, open addressing; 0: free, 1: was used */
+	struct py_settled *settled;
 };
 
 struct py_codes *py_codes_create(struct strings *strings)
 {
 	struct py_codes *c = mem_zalloc(sizeof(*c));
 	c->strings = strings;
-	c->settled = mem_zalloc(SETTLED_SLOTS * sizeof(*c->settled));
+	c->settled = py_settled_create();
 	return c;
 }
 
@@ -92,56 +86,23 @@ void py_codes_destroy(struct py_codes *c)
 	map64_free(&c->by_content);
 	map64_free(&c->by_addr);
 	free(c->scratch);
-	free((void *)c->settled);
+	py_settled_destroy(c->settled);
 	free(c);
-}
-
-/* ---- settled code: written by the worker, read by samplers ---- */
-
-static _Atomic uint64_t *settled_slot(struct py_codes *c, uint64_t addr, unsigned probe)
-{
-	return &c->settled[(hash_u64(addr) + probe) % SETTLED_SLOTS];
 }
 
 bool py_code_is_settled(struct py_codes *c, uint64_t addr)
 {
-	if (addr <= 1)
-		return false;
-	for (unsigned i = 0; i < SETTLED_PROBES; i++) {
-		uint64_t held =
-		        atomic_load_explicit(settled_slot(c, addr, i), memory_order_relaxed);
-		if (held == addr)
-			return true;
-		if (!held)
-			return false;
-	}
-	return false;
-}
-
-static void settle(struct py_codes *c, struct place *p)
-{
-	for (unsigned i = 0; i < SETTLED_PROBES && !p->settled; i++) {
-		_Atomic uint64_t *slot = settled_slot(c, p->addr, i);
-		if (atomic_load_explicit(slot, memory_order_relaxed) <= 1) {
-			atomic_store_explicit(slot, p->addr, memory_order_relaxed);
-			p->settled = true;
-		}
-	}
-}
-
-static void unsettle(struct py_codes *c, struct place *p)
-{
-	for (unsigned i = 0; i < SETTLED_PROBES && p->settled; i++) {
-		_Atomic uint64_t *slot = settled_slot(c, p->addr, i);
-		if (atomic_load_explicit(slot, memory_order_relaxed) == p->addr) {
-			atomic_store_explicit(slot, 1, memory_order_relaxed);
-			p->settled = false;
-		}
-	}
-	p->settled = false;
+	return py_settled_has(c->settled, addr);
 }
 
 /* ---- places ---- */
+
+static void unsettle(struct py_codes *c, struct place *p)
+{
+	if (p->settled)
+		py_settled_remove(c->settled, p->addr);
+	p->settled = false;
+}
 
 static struct place *find_place(struct py_codes *c, uint64_t addr)
 {
@@ -180,7 +141,7 @@ static void drop_places(struct py_codes *c, uint64_t used_ns)
 static void add_place(struct py_codes *c, struct place p)
 {
 	if (c->places.n >= MAX_PLACES) {
-		drop_places(c, c->now_ns - 60 * 1000000000ull);
+		drop_places(c, c->now_ns > KEEP_NS ? c->now_ns - KEEP_NS : 0);
 		if (c->places.n > MAX_PLACES / 4 * 3)
 			drop_places(c, UINT64_MAX);
 	}
@@ -189,110 +150,6 @@ static void add_place(struct py_codes *c, struct place p)
 }
 
 /* ---- reading ---- */
-
-/* Bytes of a code object from its address on that the guard looks at. */
-static size_t guard_bytes(const struct py_layout *l)
-{
-	size_t n = l->code.linetable.at + (size_t)l->code.linetable.width;
-	return n < PY_CODE_GUARD_BYTES ? n : PY_CODE_GUARD_BYTES;
-}
-
-static uint64_t guard_of(const struct py_layout *l, const uint8_t *bytes)
-{
-	size_t n = guard_bytes(l), head = l->object.size < n ? l->object.size : n;
-	uint64_t type = 0;
-	obj_get((struct obj){bytes, n}, l->object.type, &type);
-	return hash_mix(hash_bytes(bytes + head, n - head), type);
-}
-
-size_t py_code_contents(const struct py_layout *l, const uint8_t *guard,
-                        struct region more[PY_CODE_CONTENTS])
-{
-	const struct field fields[PY_CODE_CONTENTS] = {l->code.name, l->code.filename,
-	                                               l->code.linetable};
-	struct obj o = {guard, guard_bytes(l)};
-	if (field_known(l->code.qualname))
-		return 0;
-	for (size_t i = 0; i < PY_CODE_CONTENTS; i++) {
-		more[i] = (struct region){.len = HEAD_BYTES};
-		if (!obj_get(o, fields[i], &more[i].addr))
-			return 0;
-	}
-	return PY_CODE_CONTENTS;
-}
-
-/* The part of an object's head that never changes: no reference count, hash, or cached UTF-8. */
-static uint64_t hash_head(const struct py_layout *l, bool is_str, struct obj head)
-{
-	struct py_str_shape shape = {.kind = 1, .data = l->bytes.data};
-	if (is_str ? !py_str_shape(l, head, &shape) : !obj_get(head, l->bytes.size, &shape.length))
-		return 0;
-	size_t have = shape.data < head.len ? head.len - shape.data : 0;
-	if (shape.length < have / shape.kind)
-		have = (size_t)shape.length * shape.kind;
-	return hash_mix(hash_bytes(head.bytes + (have ? shape.data : 0), have), shape.length);
-}
-
-/* Of the contents of the code with this guard, as in the snapshot (NULL: as they are now). 0 for
- * each that was not copied or is not readable. */
-static void hash_heads(struct py *py, const struct snapshot *snap, const uint8_t *guard,
-                       uint64_t ret[PY_CODE_CONTENTS])
-{
-	struct region parts[PY_CODE_CONTENTS];
-	size_t n = py_code_contents(&py->layout, guard, parts);
-	uint8_t bytes[HEAD_BYTES];
-	struct rmem_snapshot copied;
-	struct rmem *rm = py->base.target->rm;
-	if (snap) {
-		rmem_snapshot_init(&copied, snap);
-		rm = &copied.rm;
-	}
-	for (size_t i = 0; i < PY_CODE_CONTENTS; i++) {
-		size_t have = i < n ? py_read_upto(rm, parts[i].addr, bytes, parts[i].len) : 0;
-		ret[i] = have ? hash_head(&py->layout, i < 2, (struct obj){bytes, have}) : 0;
-	}
-}
-
-enum comparison { SAME, DIFFERENT, NOTHING_TO_COMPARE };
-
-static enum comparison compare_heads(const uint64_t a[PY_CODE_CONTENTS],
-                                     const uint64_t b[PY_CODE_CONTENTS])
-{
-	size_t compared = 0;
-	for (size_t i = 0; i < PY_CODE_CONTENTS; i++) {
-		if (!a[i] || !b[i])
-			continue;
-		if (a[i] != b[i])
-			return DIFFERENT;
-		compared++;
-	}
-	return compared == PY_CODE_CONTENTS ? SAME : NOTHING_TO_COMPARE;
-}
-
-static bool has_version(const struct py *py)
-{
-	return field_known(py->layout.code.qualname); /* since the same release */
-}
-
-static bool live_guard(struct py *py, uint64_t addr, uint64_t *ret)
-{
-	uint8_t bytes[PY_CODE_GUARD_BYTES];
-	if (!py_read(py->base.target->rm, addr, bytes, guard_bytes(&py->layout)))
-		return false;
-	*ret = guard_of(&py->layout, bytes);
-	return true;
-}
-
-/* The heads as they are now; false: the guard is no longer this one. */
-static bool live_heads(struct py *py, uint64_t addr, uint64_t guard, uint64_t ret[PY_CODE_CONTENTS])
-{
-	uint8_t bytes[PY_CODE_GUARD_BYTES];
-	if (!py_read(py->base.target->rm, addr, bytes, guard_bytes(&py->layout)) ||
-	    guard_of(&py->layout, bytes) != guard)
-		return false;
-	hash_heads(py, NULL, bytes, ret);
-	return true;
-}
 
 static bool is_code_type(struct py *py, uint64_t type)
 {
@@ -392,7 +249,7 @@ static void restore_lines(struct py *py, const struct place *p, struct code *cod
 	_cleanup_free_ uint8_t *table = NULL;
 	if (py_read_field(py->base.target->rm, p->addr, py->layout.code.linetable, &table_addr))
 		table = read_bytes(py, table_addr, &len);
-	if (table && live_guard(py, p->addr, &guard) && guard == p->guard)
+	if (table && py_guard_now(py, p->addr, &guard) && guard == p->guard)
 		keep_lines(py->codes, code, py->layout.lines, table, len);
 }
 
@@ -419,15 +276,6 @@ static uint32_t number_of(struct py_codes *c, const struct code *wanted)
 	return (uint32_t)c->codes.n;
 }
 
-/* Freed memory looks like the object it was, but for its first word: an allocator's link is there
- * now. Reference counts have 32 bits in practice; from 3.14 on flags lie in the upper 16 bits. */
-static bool is_freed(const struct py_layout *l, const uint8_t *bytes)
-{
-	uint64_t count;
-	memcpy(&count, bytes, sizeof(count));
-	return !l->free_threaded && (!(uint32_t)count || (count >> 32 & 0xffff));
-}
-
 /* The code object at addr as it is now; false when it is none or changes while it is read. */
 static bool read_code(struct py *py, uint64_t addr, const uint8_t *copied, struct code *ret,
                       uint64_t *guard_ret, uint8_t **table_ret, size_t *len_ret)
@@ -437,12 +285,12 @@ static bool read_code(struct py *py, uint64_t addr, const uint8_t *copied, struc
 	size_t size = l->code.size < sizeof(bytes) ? l->code.size : sizeof(bytes);
 	struct obj o = {bytes, size};
 	uint64_t type, filename, firstlineno, traceable = 0, guard_after;
-	if (size < guard_bytes(l) || size < 16 ||
+	if (size < py_guard_bytes(l) || size < 16 ||
 	    !py_read(py->base.target->rm, addr, bytes, size) ||
-	    !obj_get(o, l->object.type, &type) || !is_code_type(py, type) || is_freed(l, bytes))
+	    !obj_get(o, l->object.type, &type) || !is_code_type(py, type) || py_is_freed(l, bytes))
 		return false;
-	*guard_ret = guard_of(l, bytes);
-	if (copied && guard_of(l, copied) != *guard_ret)
+	*guard_ret = py_guard_of(l, bytes);
+	if (copied && py_guard_of(l, copied) != *guard_ret)
 		return false;
 	if (!obj_get(o, l->code.filename, &filename) ||
 	    !obj_get(o, l->code.firstlineno, &firstlineno))
@@ -451,8 +299,8 @@ static bool read_code(struct py *py, uint64_t addr, const uint8_t *copied, struc
 	struct strbuf name = {0}, file = {0};
 	bool ok = hash_contents(py, o, table_ret, len_ret, &name, &ret->content) &&
 	          py_read_str(py, py->base.target->rm, filename, MAX_NAME, &file) &&
-	          py_read(py->base.target->rm, addr, bytes, size) && !is_freed(l, bytes);
-	guard_after = ok ? guard_of(l, bytes) : 0;
+	          py_read(py->base.target->rm, addr, bytes, size) && !py_is_freed(l, bytes);
+	guard_after = ok ? py_guard_of(l, bytes) : 0;
 	if (ok && guard_after == *guard_ret) {
 		ret->name = name.len ? intern_n(py->strings, name.s, name.len) : "<unnamed>";
 		ret->shown = ret->name;
@@ -469,15 +317,16 @@ static bool read_code(struct py *py, uint64_t addr, const uint8_t *copied, struc
 static uint32_t learn(struct py *py, uint64_t addr, const uint8_t *copied, const uint64_t *heads)
 {
 	struct py_codes *c = py->codes;
-	struct code code = {.qualify_tries = has_version(py) ? 0 : 3};
+	struct code code = {.qualify_tries = py_code_has_version(py) ? 0 : 3};
 	_cleanup_free_ uint8_t *table = NULL;
 	uint64_t guard;
 	size_t len = 0;
 	if (!read_code(py, addr, copied, &code, &guard, &table, &len))
 		return 0;
 	struct place place = {.addr = addr, .guard = guard};
-	if (!has_version(py) && (!live_heads(py, addr, guard, place.heads) ||
-	                         (heads && compare_heads(heads, place.heads) == DIFFERENT)))
+	if (!py_code_has_version(py) &&
+	    (!py_heads_now(py, addr, guard, place.heads) ||
+	     (heads && py_heads_compare(heads, place.heads) == DIFFERENT)))
 		return 0;
 	uint32_t number = number_of(c, &code);
 	if (!number)
@@ -500,11 +349,11 @@ static bool same_contents(struct py *py, struct place *p)
 	_cleanup_free_ uint8_t *table = NULL;
 	struct strbuf name = {0};
 	uint64_t content;
-	size_t len = 0, n = guard_bytes(&py->layout);
-	if (has_version(py) || (p->settled && c->now_ns - p->content_checked_ns < TRUST_NS))
+	size_t len = 0, n = py_guard_bytes(&py->layout);
+	if (py_code_has_version(py) || (p->settled && c->now_ns - p->content_checked_ns < TRUST_NS))
 		return true;
 	bool ok = py_read(py->base.target->rm, p->addr, bytes, n) &&
-	          !is_freed(&py->layout, bytes) && guard_of(&py->layout, bytes) == p->guard &&
+	          !py_is_freed(&py->layout, bytes) && py_guard_of(&py->layout, bytes) == p->guard &&
 	          hash_contents(py, (struct obj){bytes, n}, &table, &len, &name, &content) &&
 	          content == c->codes.items[p->code - 1].content;
 	strbuf_free(&name);
@@ -515,7 +364,7 @@ static bool same_contents(struct py *py, struct place *p)
 static bool still_there(struct py *py, struct place *p)
 {
 	uint64_t guard;
-	if (!live_guard(py, p->addr, &guard) || guard != p->guard || !same_contents(py, p))
+	if (!py_guard_now(py, p->addr, &guard) || guard != p->guard || !same_contents(py, p))
 		return false;
 	p->checked_ns = py->codes->now_ns;
 	return true;
@@ -524,15 +373,15 @@ static bool still_there(struct py *py, struct place *p)
 uint32_t py_code_entry(struct py *py, const struct snapshot *snap, uint64_t addr)
 {
 	struct py_codes *c = py->codes;
-	const uint8_t *copied = snapshot_at(snap, addr, guard_bytes(&py->layout));
+	const uint8_t *copied = snapshot_at(snap, addr, py_guard_bytes(&py->layout));
 	struct place *p = find_place(c, addr);
 	if (snap->time_ns > c->now_ns)
 		c->now_ns = snap->time_ns;
 	uint64_t heads[PY_CODE_CONTENTS] = {0};
-	if (copied && !has_version(py))
-		hash_heads(py, snap, copied, heads);
-	enum comparison same = p ? compare_heads(heads, p->heads) : NOTHING_TO_COMPARE;
-	if (p && copied && (guard_of(&py->layout, copied) != p->guard || same == DIFFERENT)) {
+	if (copied && !py_code_has_version(py))
+		py_heads_of(py, snap, copied, heads);
+	enum comparison same = p ? py_heads_compare(heads, p->heads) : NOTHING_TO_COMPARE;
+	if (p && copied && (py_guard_of(&py->layout, copied) != p->guard || same == DIFFERENT)) {
 		forget(c, p);
 		p = NULL;
 	}
@@ -614,7 +463,8 @@ void py_codes_refresh(struct py *py)
 			continue;
 		if (!still_there(py, p))
 			forget(c, p);
-		else if (++p->checks >= SETTLE_CHECKS && c->now_ns - p->since_ns >= SETTLE_NS)
-			settle(c, p);
+		else if (++p->checks >= SETTLE_CHECKS && c->now_ns - p->since_ns >= SETTLE_NS &&
+		         !p->settled)
+			p->settled = py_settled_add(c->settled, p->addr);
 	}
 }

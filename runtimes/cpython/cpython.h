@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One CPython in one process, as the files of this folder share it.
  *
- *   find.c       image -> where _PyRuntime is, which release            layouts.c selfdesc.c
- *   threads.c    interpreters -> thread states, by tid                  (worker writes, samplers
- * read) gather.c     which regions, in the pause                            predictions per thread
- *   walk.c       snapshot -> frames and groups
- *   code.c       code object -> entry with names and lines, guarded     names.c lines.c
- *   objects.c    dicts, ints, lists, instances -> repr                  locals.c tasks.c
+ *   find.c       image -> where _PyRuntime is, which release     layouts.c selfdesc.c
+ *   threads.c    interpreters -> thread states, by tid           worker writes, samplers read
+ *   gather.c     which regions, in the pause                     predictions per thread
+ *   walk.c       snapshot -> frames and groups                   chain.c
+ *   code.c       code object -> entry with names and lines       guard.c settled.c qualnames.c
+ *   lines.c      line tables                                     names.c: strings
+ *   objects.c    dicts, ints, lists, instances                   repr.c literals.c locals.c
+ *   tasks.c      asyncio's tasks, what they await                awaits.c threadnames.c
  */
 #ifndef CPYTHON_H
 #define CPYTHON_H
@@ -106,9 +108,9 @@ void py_codes_destroy(struct py_codes *c);
 /* The guard words of a code object: what must not have changed since it was read. Asked for in the
  * pause for code that is young, see gather.c. */
 #define PY_CODE_GUARD_BYTES 256
-/* In the pause, where the guard cannot tell two codes apart (no co_version in them): what to copy as
- * well of code that is young, given its copied guard: heads of its name, file name and line table.
- * Returns how many; 0 from 3.11 on. */
+/* In the pause, where the guard cannot tell two codes apart (no co_version in them): what to copy
+ * as well of code that is young, given its copied guard: heads of its name, file name and line
+ * table. Returns how many; 0 from 3.11 on. */
 #define PY_CODE_CONTENTS 3
 size_t py_code_contents(const struct py_layout *l, const uint8_t *guard,
                         struct region more[PY_CODE_CONTENTS]);
