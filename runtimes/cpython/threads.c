@@ -269,31 +269,43 @@ static uint32_t word_at(const uint8_t *bytes, uint32_t at)
 	return v;
 }
 
-/* Up to 3.10 a state has pthread_self() alone: the offset at which what that points to has, in all
- * states, ids of different threads. 0: there is none. */
+/* How many of the blocks have the id of a thread at this offset, each another. */
+static size_t count_tids(const struct walk *w, uint8_t (*blocks)[PTHREAD_BYTES], size_t n,
+                         uint32_t at)
+{
+	size_t fits = 0;
+	for (size_t i = 0; i < n; i++) {
+		uint32_t tid = word_at(blocks[i], at);
+		bool fresh = tid_of_native(w, tid);
+		/* States of several interpreters may be of one thread. */
+		for (size_t k = 0; k < i && fresh; k++)
+			fresh = word_at(blocks[k], at) != tid ||
+			        !memcmp(blocks[k], blocks[i], PTHREAD_BYTES);
+		fits += fresh;
+	}
+	return fits;
+}
+
+/* Up to 3.10 a state has pthread_self() alone: the offset at which what that points to has the
+ * thread's id. One that is known, if it does for any; else one that does for all. 0: none. */
 static uint32_t find_tid_offset(struct walk *w)
 {
-	size_t n = w->states.n < 16 ? w->states.n : 16, n_read = 0;
+	size_t n = w->states.n < 16 ? w->states.n : 16, n_read = 0, best = 0;
 	uint8_t(*blocks)[PTHREAD_BYTES] = mem_zalloc((n + 1) * PTHREAD_BYTES);
 	uint32_t found = 0;
 	for (size_t i = 0; i < n; i++)
 		n_read +=
 		        read_bytes(w->py, w->states.items[i].ident, blocks[n_read], PTHREAD_BYTES);
-	size_t known = ARRAY_SIZE(known_tid_at);
-	for (size_t c = 0; n_read && !found && c < known + PTHREAD_BYTES / 4; c++) {
-		uint32_t at = c < known ? known_tid_at[c] : (uint32_t)(c - known) * 4;
-		size_t fits = 0;
-		for (size_t i = 0; i < n_read; i++) {
-			uint32_t tid = word_at(blocks[i], at);
-			bool fresh = tid_of_native(w, tid);
-			for (size_t k = 0; k < i && fresh; k++)
-				fresh = word_at(blocks[k], at) != tid ||
-				        !memcmp(blocks[k], blocks[i], PTHREAD_BYTES);
-			fits += fresh;
+	for (size_t i = 0; i < ARRAY_SIZE(known_tid_at); i++) {
+		size_t fits = count_tids(w, blocks, n_read, known_tid_at[i]);
+		if (fits > best) {
+			best = fits;
+			found = known_tid_at[i];
 		}
-		if (fits == n_read)
-			found = at;
 	}
+	for (uint32_t at = 0; at < PTHREAD_BYTES && n_read && !found; at += 4)
+		if (count_tids(w, blocks, n_read, at) == n_read)
+			found = at;
 	free(blocks);
 	return found;
 }
