@@ -121,7 +121,7 @@ static uint64_t root_cframe(const struct py_chain *c)
 static void advance(struct py_chain *c, uint64_t frame)
 {
 	c->frame = frame;
-	c->looped = frame == c->saved || ++c->steps > 2 * RUNTIME_MAX_FRAMES;
+	c->looped = frame && (frame == c->saved || ++c->steps > 2 * RUNTIME_MAX_FRAMES);
 	if (c->steps == c->save_at) {
 		c->saved = frame;
 		c->save_at *= 2;

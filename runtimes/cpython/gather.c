@@ -25,7 +25,8 @@
 #define MAX_PAGE_REGIONS 128
 #define MAX_YOUNG        64
 #define MAX_STEPS        65536   /* of one capture: what fits into a copy, and more */
-#define PREDICT_BYTES    196608u /* of GATHER_MAX_COPY: the rest is for surprises */
+#define PREDICT_BYTES    229376u /* of GATHER_MAX_COPY: the rest is for surprises */
+#define MAX_REGION       32768u  /* what does not fit is left out region by region */
 #define CHUNK_BYTES      16384u  /* Include/cpython/pystate.h: DATA_STACK_CHUNK_SIZE */
 #define CHUNK_SLACK      1024u   /* the newest chunk may be used further than lately */
 #define PERIOD           16    /* captures: what was used of a page in the last two is asked for */
@@ -208,14 +209,16 @@ static void ask_pages(struct py_prediction *p, struct asking *a)
 			continue;
 		uint64_t lo = page.addr + (page.lo < page.lo_before ? page.lo : page.lo_before);
 		uint64_t hi = page.addr + (page.hi > page.hi_before ? page.hi : page.hi_before);
-		/* A frame may lie across: pages that touch are one region. */
-		if (end && (lo == end || (!p->no_join && lo - end <= JOIN_GAP))) {
+		/* A frame may lie across: pages that touch are one region, or overlap. */
+		bool touches = end && lo == end;
+		bool joins = touches || (end && !p->no_join && lo - end <= JOIN_GAP);
+		if (joins && hi - start <= MAX_REGION) {
 			end = hi;
 			continue;
 		}
 		if (regions++ < MAX_PAGE_REGIONS)
 			ask(a, start, end - start, PREDICT_BYTES);
-		start = lo;
+		start = touches ? lo - PY_MAX_FRAME_BYTES : lo;
 		end = hi;
 	}
 	p->n_pages = kept;
