@@ -20,7 +20,7 @@
 #define MAX_OBJECTS   192
 #define MAX_FRAMES    1024
 #define MAX_ROUND     4
-#define MERGE_BYTES   256 /* objects so near to each other come as one region */
+#define MERGE_BYTES   2048 /* objects so near to each other come as one region */
 #define MAX_PREDICTED 128
 #define SLOTS         256
 #define PROBES        8
@@ -214,12 +214,12 @@ size_t v8_gather(struct runtime *rt, unsigned round, const struct snapshot *snap
 	const struct v8 *v8 = v8_of(rt);
 	struct prediction *p = prediction_of(v8->predictions, snap->tid);
 	struct asking a = {snap, more, 0, max};
-	if (!snap->n_regions) {
+	if (!round) {
 		for (uint32_t i = 0; p && i < p->n && i < max; i++)
 			more[a.n++] = (struct region){p->regions[i].addr, p->regions[i].len, 0};
 		return a.n;
 	}
-	if (round > MAX_ROUND || snap->regions[0].len < 64)
+	if (round > MAX_ROUND || !snap->n_regions || snap->regions[0].len < 64)
 		return 0;
 	const struct region *stack = &snap->regions[0];
 	uint64_t skip = -stack->addr % 8;
