@@ -72,6 +72,70 @@ def find(major):
     return target / "node"
 
 
+def package(name, version):
+    """The folder of an npm package with all it needs, or None when it is not to be had here."""
+    npm = shutil.which("npm")
+    CACHE.mkdir(parents=True, exist_ok=True)
+    target = CACHE / f"npm-{name}-{version}"
+    with open(CACHE / "nodes.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not target.exists():
+            if not npm:
+                return None
+            with tempfile.TemporaryDirectory(dir=CACHE) as work:
+                done = _run(npm, "install", "--silent", "--ignore-scripts", "--no-audit", "--no-fund",
+                            "--prefix", work, f"{name}@{version}")
+                if done.returncode:
+                    return None
+                shutil.copytree(work, target, symlinks=True)
+    return target / "node_modules" / name
+
+
+# Debian's own build: a small executable, and V8 in a stripped library. Its packages, and those of the
+# libraries it needs, for the release that DEBIAN_NODE is of.
+DEBIAN_NODE = "18"
+DEBIAN_PACKAGES = ("nodejs", "libnode108", "libuv1", "libicu72", "libc-ares2", "libnghttp2-14", "libbrotli1",
+                   "libssl3", "zlib1g", "node-cjs-module-lexer", "node-acorn", "node-undici", "node-busboy")
+
+
+def _apt_version(name):
+    """The package's newest version that is Debian's."""
+    for line in _run("apt-cache", "madison", name).stdout.splitlines():
+        version, source = [part.strip() for part in line.split("|")][1:3]
+        if "debian" in source:
+            return version
+    return None
+
+
+def debian():
+    """A command that runs Debian's Node, with its files in place for it alone; None: not to be had."""
+    root = CACHE / "node-debian"
+    if os.geteuid() or not shutil.which("apt-get") or not shutil.which("unshare"):
+        return None
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with open(CACHE / "nodes.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not root.exists():
+            with tempfile.TemporaryDirectory(dir=CACHE) as work:
+                os.chmod(work, 0o755)
+                for name in DEBIAN_PACKAGES:
+                    version = _apt_version(name)
+                    if not version or _run("apt-get", "download", f"{name}={version}", cwd=work).returncode:
+                        return None
+                for archive in pathlib.Path(work).glob("*.deb"):
+                    if _run("dpkg-deb", "-x", str(archive), f"{work}/root").returncode:
+                        return None
+                os.rename(f"{work}/root", root)
+    script = (f'mount --bind {root}/usr/share /usr/share && '
+              f'LD_LIBRARY_PATH={root}/usr/lib/x86_64-linux-gnu exec {root}/usr/bin/node "$@"')
+    command = ["unshare", "-m", "sh", "-c", script, "sh"]
+    try:
+        version = _run(*command, "--version").stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return command if version.startswith(f"v{DEBIAN_NODE}.") else None
+
+
 def require(major):
     """The same for a test: skips, visibly, when there is none."""
     import pytest

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """JavaScript frames of Node.js against what the program's own Error().stack says."""
+import http.client
 import json
+import os
 import re
 import signal
+import threading
 
 import pytest
 
@@ -141,3 +144,55 @@ def test_workers_and_modules(csample, start, node):
     # The main thread waits for events: nothing of JavaScript is on its stack.
     main = threads[target.pid]
     assert [f["function"] for f in main["frames"] if f["kind"] == "javascript"] == ["(idle)"]
+
+
+@pytest.mark.parametrize("major", ["20", "24"])
+def test_hot_handler_of_a_server(record, start, major):
+    exe = nodes.require(major)
+    express = nodes.package("express", "4.21.2")
+    if not express:
+        pytest.skip("the npm package express is not to be had here")
+    server = start(exe, WORKLOADS / "server.js", env=dict(os.environ, EXPRESS=str(express)))
+    port = int(server.wait_for("port").split()[1])
+    done = threading.Event()
+
+    def load():
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        for _ in range(20000):
+            for path in ("/hot", "/cold", "/cold"):
+                connection.request("GET", path)
+                assert connection.getresponse().read()
+            if done.is_set():
+                return
+
+    client = threading.Thread(target=load)
+    client.start()
+    try:
+        stacks, _, result = record(server.pid, "-d", "3", "-r", "250")
+    finally:
+        done.set()
+        client.join()
+    own = {}
+    for stack, count in stacks.items():
+        own[stack[-1]] = own.get(stack[-1], 0) + count
+    hottest = max(own, key=own.get)
+    assert re.fullmatch(r"planted \(server\.js:1[01]\)", hottest), result
+    # It is called by a method, which is called by a callback of a builtin.
+    called = [stack for stack in stacks if frame_name(stack[-1]) == "planted"]
+    assert any([frame_name(f) for f in s[-4:-1]][:2] == ["render", "Array.prototype.map"] for s in called), called
+    assert any(frame_name(f) == "handle" for stack in stacks for f in stack), "Express's own functions"
+
+
+def test_debians_library(csample, start):
+    """V8 in a stripped libnode.so: builtins are where unwind information is not."""
+    command = nodes.debian()
+    if not command:
+        pytest.skip("Debian's nodejs and libnode108 are not to be had here")
+    target = start(*command, "--no-opt", "--no-sparkplug", PLACES)
+    stack, _ = json.loads(target.read_line())
+    wait_until(lambda: state_of(target.pid) == "S", what="its sleep")
+    report = json.loads(csample("dump", "-p", target.pid, "--json").out)
+    assert [r["version"].split(".")[0] for r in report["runtimes"]] == [nodes.DEBIAN_NODE]
+    thread = next(t for t in report["threads"] if t["tid"] == target.pid)
+    assert of_dump(thread)[2:] == of_stack(stack)[1:]
+    assert thread["rooted"]
