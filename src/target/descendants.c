@@ -14,10 +14,10 @@
 #define MAX_GENERATIONS 1024
 
 /* proc(5), stat: "pid (name) state ppid ..."; the name may hold anything. */
-static pid_t parent_of(int proc_fd, const char *pid)
+static pid_t parent_of(int proc_fd, long pid)
 {
 	char path[64], text[512];
-	snprintf(path, sizeof(path), "%s/stat", pid);
+	snprintf(path, sizeof(path), "%ld/stat", pid);
 	_cleanup_close_ int fd = openat(proc_fd, path, O_RDONLY | O_CLOEXEC);
 	ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
 	text[n > 0 ? n : 0] = '\0';
@@ -33,8 +33,8 @@ static size_t list_all(struct target_parent **ret)
 		char *end;
 		long pid = strtol(entry->d_name, &end, 10);
 		if (pid > 0 && !*end)
-			*vec_add(&all) = (struct target_parent){
-			        (pid_t)pid, parent_of(dirfd(dir), entry->d_name)};
+			*vec_add(&all) =
+			        (struct target_parent){(pid_t)pid, parent_of(dirfd(dir), pid)};
 	}
 	if (dir)
 		closedir(dir);
