@@ -71,7 +71,8 @@ static uint64_t awaited(struct py *py, struct rmem *rm, uint64_t generator, uint
 		top = base + 8 * top;
 	}
 	unsigned slots = l->yield_from_slots ? l->yield_from_slots : 1;
-	if (top < frame || top - frame > 8 * MAX_STACK || !py_read(rm, top - 8 * slots, &value, 8))
+	if (top < frame || top - frame > 8ull * MAX_STACK ||
+	    !py_read(rm, top - 8ull * slots, &value, 8))
 		return 0;
 	return value & ~(uint64_t)l->tag_mask;
 }

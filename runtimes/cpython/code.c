@@ -142,7 +142,7 @@ static void add_place(struct py_codes *c, struct place p)
 {
 	if (c->places.n >= MAX_PLACES) {
 		drop_places(c, c->now_ns > KEEP_NS ? c->now_ns - KEEP_NS : 0);
-		if (c->places.n > MAX_PLACES / 4 * 3)
+		if (c->places.n > (size_t)MAX_PLACES / 4 * 3)
 			drop_places(c, UINT64_MAX);
 	}
 	*vec_add(&c->places) = p;
@@ -159,7 +159,7 @@ static bool is_code_type(struct py *py, uint64_t type)
 		return type == py->roots.code_type;
 	if (!py_read_field(py->base.target->rm, type, py->layout.type.name, &name) ||
 	    !py_read(py->base.target->rm, name, text, sizeof(text)) ||
-	    memcmp(text, "code", sizeof(text)))
+	    memcmp(text, "code", sizeof(text)) != 0)
 		return false;
 	__atomic_store_n(&py->roots.code_type, type, __ATOMIC_RELAXED); /* samplers read it */
 	return true;

@@ -108,7 +108,7 @@ static void expand_locations(struct bytes *b, int64_t line, struct ranges *r)
 		if (!(first & 0x80) || !read_entry(b, code, &line))
 			break;
 		range_from(r, addr, code == NO_LOCATION ? 0 : line);
-		addr += 2 * ((first & 7) + 1);
+		addr += 2ull * ((first & 7u) + 1);
 	}
 	range_from(r, addr, 0);
 }

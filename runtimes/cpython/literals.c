@@ -28,7 +28,7 @@ static bool reads_back(char *text, size_t size, int precision, double value)
 
 void py_add_float(struct strbuf *b, double value)
 {
-	char text[40], digits[20];
+	char text[40], digits[20] = "0";
 	if (isnan(value) || isinf(value)) {
 		strbuf_add(b, isnan(value) ? "nan" : value < 0 ? "-inf" : "inf");
 		return;
@@ -45,7 +45,7 @@ void py_add_float(struct strbuf *b, double value)
 	for (; *p && *p != 'e'; p++)
 		if (*p >= '0' && *p <= '9' && n < sizeof(digits))
 			digits[n++] = *p;
-	int exponent = *p ? atoi(p + 1) : 0; /* of the first digit */
+	int exponent = *p ? (int)strtol(p + 1, NULL, 10) : 0; /* of the first digit */
 	while (n > 1 && digits[n - 1] == '0')
 		n--;
 	if (exponent < -4 || exponent >= 16) {
@@ -129,9 +129,7 @@ static void add_escaped(struct strbuf *b, uint32_t c, char quote, bool is_bytes)
 		strbuf_add(b, "\\r");
 	else if (c == '\t')
 		strbuf_add(b, "\\t");
-	else if (c < 0x20 || c == 0x7f || (is_bytes && c >= 0x80))
-		strbuf_addf(b, "\\x%02x", (unsigned)c);
-	else if (!is_unprintable(c))
+	else if (!is_unprintable(c) && !(is_bytes && c >= 0x80))
 		py_add_codepoint(b, c);
 	else if (c <= 0xff)
 		strbuf_addf(b, "\\x%02x", (unsigned)c);

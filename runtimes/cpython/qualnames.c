@@ -70,7 +70,7 @@ static uint64_t function_in_class(struct search *s, uint64_t class)
 	if (py_dict_find_key(s->py, s->rm, dict, key, &value))
 		return function_in(s, value);
 	size_t len = strlen(s->text);
-	if (len < 3 || strncmp(s->text, "__", 2) || !strcmp(s->text + len - 2, "__") ||
+	if (len < 3 || strncmp(s->text, "__", 2) != 0 || !strcmp(s->text + len - 2, "__") ||
 	    !py_read_type(s->py, s->rm, class, &t))
 		return 0;
 	const char *bare = t.name + strspn(t.name, "_");

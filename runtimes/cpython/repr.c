@@ -231,7 +231,7 @@ static bool add_container(struct repr *r, uint64_t addr, const char *open, const
 	r->path[r->depth++] = addr;
 	r->n_items = 0;
 	bool ok = read ? add_items(r, addr, read, claimed)
-	               : py_dict_each(r->py, r->rm, addr, MAX_ITEMS * 64, add_pair, r);
+	               : py_dict_each(r->py, r->rm, addr, MAX_ITEMS * (size_t)64, add_pair, r);
 	r->depth--;
 	if (!ok && r->n_items) {
 		strbuf_add(r->b, "...");

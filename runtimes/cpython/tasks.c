@@ -81,7 +81,7 @@ static struct task *find_task(struct tasks *ts, uint64_t addr)
 
 static void add_edge(struct tasks *ts, uint64_t task, uint64_t awaited_by)
 {
-	if (ts->edges.n >= 2 * MAX_EDGES)
+	if (ts->edges.n >= 2 * (size_t)MAX_EDGES)
 		return;
 	*vec_add(&ts->edges) = task;
 	*vec_add(&ts->edges) = awaited_by;

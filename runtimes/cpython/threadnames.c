@@ -94,7 +94,7 @@ static void read_names(struct py *py, uint64_t interp)
 	forget_names(n, interp);
 	if (py_find_module(py, &budget.rm, interp, "threading", &n->module_key, &module) &&
 	    py_dict_find(py, &budget.rm, module, "_active", &n->active_key, &active))
-		py_dict_each(py, &budget.rm, active, 2 * MAX_NAMES, read_name, &r);
+		py_dict_each(py, &budget.rm, active, 2 * (size_t)MAX_NAMES, read_name, &r);
 }
 
 static const char *find_name(struct py_thread_names *n, const struct py_thread *th)
