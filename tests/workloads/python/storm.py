@@ -22,7 +22,7 @@ def child_of_fork():
 
 def parent_of_fork(seconds):
     end = time.time() + seconds
-    while time.time() < end:
+    while time.time() < end:  # whose children are gone in milliseconds
         pids = []
         for _ in range(8):
             pid = os.fork()
