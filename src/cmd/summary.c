@@ -148,6 +148,7 @@ void summary_json(const struct stats *s, const char *note, struct strbuf *ret)
 	            seconds(s->duration_ns), seconds(s->target_cpu_ns), seconds(s->profile_cpu_ns),
 	            seconds(s->not_sampled_ns), s->rate_asked, s->rate_reached,
 	            seconds(s->self_cpu_ns), (unsigned long long)s->self_rss_bytes);
+	strbuf_addf(ret, "\"processes\": %llu, ", (unsigned long long)s->processes);
 	if (s->first_sample_ns)
 		strbuf_addf(ret, "\"first_sample_ms\": %.3f, ", ms(s->first_sample_ns));
 	strbuf_addf(ret,
