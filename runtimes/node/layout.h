@@ -31,6 +31,7 @@ struct v8_layout {
 		        trusted_fixed_array, weak_fixed_array, protected_weak_fixed_array,
 		        trusted_weak_fixed_array;
 	} type;
+	uint32_t wasm_frame;          /* type of a frame of WebAssembly; 0: not told */
 	struct field function_shared; /* JSFunction */
 	struct {
 		struct field data, untrusted, name, script;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <csample/log.h>
 #include <csample/mem.h>
 
 #include "node.h"
@@ -55,6 +56,7 @@ static const struct exported {
 	{ "type_FixedArray__", AT(type.fixed_array), false },
 	{ "type_ProtectedFixedArray__", AT(type.protected_fixed_array), false },
 	{ "type_TrustedFixedArray__", AT(type.trusted_fixed_array), false },
+	{ "frametype_WasmFrame", AT(wasm_frame), false },
 	{ "type_WeakFixedArray__", AT(type.weak_fixed_array), false },
 	{ "type_ProtectedWeakFixedArray__", AT(type.protected_weak_fixed_array), false },
 	{ "type_TrustedWeakFixedArray__", AT(type.trusted_weak_fixed_array), false },
@@ -387,22 +389,23 @@ struct err *v8_image_read(struct image *img, struct v8_image *ret, struct v8_lay
 	*ret = (struct v8_image){0};
 	each_symbol(img, SHT_DYNSYM, take_version, &version);
 	if (version.found != 15)
-		return err_new(ERR_UNSUPPORTED, "%s: V8 of an unknown version", img->path);
+		return err_new(ERR_UNSUPPORTED, "V8 of an unknown version");
 	const unsigned *v = ret->version;
 	*layout = *v8_layout_find(v[0], v[1], v[2], &exact);
 	struct taking t = {img, ret, layout, NULL};
 	each_symbol(img, SHT_DYNSYM, take_exported, &t);
-	if (!ret->taken)
-		return err_new(ERR_UNSUPPORTED,
-		               "%s: V8 %u.%u.%u.%u without its constants (v8dbg_*)", img->path,
-		               v[0], v[1], v[2], v[3]);
-	if (t.wrong)
-		return err_new(ERR_UNSUPPORTED, "%s: V8 %u.%u.%u.%u is built in another way (%s)",
-		               img->path, v[0], v[1], v[2], v[3], t.wrong);
 	const char *missing = v8_layout_missing(layout);
-	if (missing)
-		return err_new(ERR_UNSUPPORTED, "%s: V8 %u.%u.%u.%u: %s is not known", img->path,
-		               v[0], v[1], v[2], v[3], missing);
+	if (!ret->taken || t.wrong || missing)
+		return err_new(ERR_UNSUPPORTED, "V8 %u.%u.%u.%u %s%s", v[0], v[1], v[2], v[3],
+		               !ret->taken ? "without its constants (v8dbg_*)"
+		               : t.wrong   ? "is built in another way: "
+		                           : "without ",
+		               !ret->taken ? ""
+		               : t.wrong   ? t.wrong
+		                           : missing);
+	if (!exact)
+		log_debug(LOG_DECODE, "%s: V8 %u.%u.%u is not known, taken for %u.%u.%u", img->path,
+		          v[0], v[1], v[2], layout->major, layout->minor, layout->build);
 	find_functions(img, ret);
 	return NULL;
 }

@@ -27,7 +27,7 @@ static struct err *attach(struct target *t, struct image *img, uint64_t bias, st
 	/* The embedded builtins are mapped once more among generated code: same file, other bias.
 	 */
 	if (!is_loaded(t, img, bias))
-		return err_new(ERR_FORMAT, "%s: mapped in part", img->path);
+		return err_new(ERR_FORMAT, "%s is mapped in part here", img->path);
 	struct err *err = v8_image_read(img, &image, &layout);
 	if (err) {
 		v8_image_deinit(&image);

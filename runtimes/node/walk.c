@@ -27,7 +27,7 @@
 struct v8_frame {
 	uint64_t pc, lookup; /* lookup: of the call, where pc is a return address */
 	uint64_t fp, vaddr;  /* vaddr: as linked, 0 in generated code */
-	bool is_exact, is_jit;
+	bool is_exact, is_jit, is_top;
 	uint64_t words[FRAME_WORDS];
 };
 
@@ -129,6 +129,27 @@ static const char *builtin_name(struct v8 *v8, const struct v8_function *f, uint
 	return name ? name : f->name;
 }
 
+/* A builtin without a frame of its own, on top, was called by compiled code, whose frame it then
+ * is: the return address into that code is among the first words of the stack. */
+static const struct v8_code *caller_of_builtin(struct walking *w, const struct v8_frame *frame,
+                                               uint64_t *lookup_ret)
+{
+	const struct regs *r = &w->snap->regs;
+	uint64_t words[TOP_WORDS];
+	if (!frame->is_top || !regs_known(r, REG_SP) ||
+	    (regs_known(r, REG_BYTECODE) && r->r[REG_BYTECODE] == frame->words[1]) ||
+	    !v8_read(w->v8, r->r[REG_SP], words, sizeof(words)))
+		return NULL;
+	for (unsigned i = 0; i < TOP_WORDS; i++) {
+		const struct mapping *m = maps_find(&w->v8->base.target->maps, words[i]);
+		if (!m || !m->executable || m->image)
+			continue;
+		*lookup_ret = words[i] - 1;
+		return v8_code_find(w->v8, words[i] - 1, frame->words[1]);
+	}
+	return NULL;
+}
+
 static void push_function(struct walking *w, const struct v8_frame *frame, uint64_t shared)
 {
 	struct v8 *v8 = w->v8;
@@ -143,13 +164,15 @@ static void push_function(struct walking *w, const struct v8_frame *frame, uint6
 			push(w, v8_entry(v8, builtin_name(v8, &f, frame->vaddr), NULL), 0, 0);
 		return;
 	}
-	const struct v8_code *code =
-	        frame->is_jit ? v8_code_find(v8, frame->lookup, frame->words[1]) : NULL;
+	uint64_t lookup = frame->lookup;
+	const struct v8_code *code = frame->is_jit ? v8_code_find(v8, lookup, frame->words[1])
+	                                           : caller_of_builtin(w, frame, &lookup);
 	if (code && is_optimized(v8, code) && code->shared == f.tagged) {
-		push_optimized(w, code, frame->lookup, &f);
-	} else if (code && code->kind == v8->layout.kind.baseline) {
+		push_optimized(w, code, lookup, &f);
+	} else if (code && code->kind == v8->layout.kind.baseline &&
+	           code->bytecode == frame->words[1]) {
 		push_bytecode(w, &f, code->bytecode,
-		              v8_pc_offset(code->pcs, code->n_pcs, frame->lookup - code->start));
+		              v8_pc_offset(code->pcs, code->n_pcs, lookup - code->start));
 	} else if (!frame->is_jit) {
 		push_bytecode(w, &f, frame->words[1], interpreted_offset(w, frame));
 	} else {
@@ -204,14 +227,17 @@ static bool push_frameless(struct walking *w, const struct v8_frame *frame)
 
 static void walk_frame(struct walking *w, struct v8_frame *frame)
 {
+	struct v8 *v8 = w->v8;
 	uint64_t context, shared, marker = frame->fp;
-	if (!v8_read(w->v8, frame->fp - FP_OFFSET, frame->words, sizeof(frame->words)))
+	if (!v8_read(v8, frame->fp - FP_OFFSET, frame->words, sizeof(frame->words)))
 		return;
 	context = frame->words[4];
-	if ((context & 3) == 1 && shared_of(w->v8, frame->words[3], &shared))
+	if ((context & 3) == 1 && shared_of(v8, frame->words[3], &shared))
 		push_function(w, frame, shared);
 	else if ((context & 3) == 1 && v8_is_pointer(frame->words[3]))
 		push_unknown(w);
+	else if (frame->is_jit && context && context == (uint64_t)v8->layout.wasm_frame << 1)
+		push(w, v8_entry(v8, intern(v8->strings, "<wasm>"), NULL), 0, 0);
 	if (!runtime_stack_close_group(w->out, marker))
 		w->full = true;
 }
@@ -248,6 +274,7 @@ void v8_walk(struct runtime *rt, const struct snapshot *snap, struct runtime_sta
 			continue;
 		uint64_t cfa = native->cfas[i];
 		bool is_top = i == 0 && frame.is_exact;
+		frame.is_top = is_top;
 		if (cfa && (!is_top || !regs_known(&snap->regs, REG_FP) ||
 		            cfa == snap->regs.r[REG_FP] + 16)) {
 			frame.fp = cfa - 16;

@@ -196,3 +196,17 @@ def test_debians_library(csample, start):
     thread = next(t for t in report["threads"] if t["tid"] == target.pid)
     assert of_dump(thread)[2:] == of_stack(stack)[1:]
     assert thread["rooted"]
+
+
+def test_a_build_without_constants_is_told(csample, start, tmp_path):
+    """As embedders strip them: native frames, and one clear line why."""
+    exe = tmp_path / "node"
+    exe.write_bytes(nodes.require("20").read_bytes().replace(b"v8dbg_", b"v0dbg_"))
+    exe.chmod(0o755)
+    target = start(exe, PLACES)
+    target.read_line()
+    wait_until(lambda: state_of(target.pid) == "S", what="its sleep")
+    result = csample("dump", "-p", target.pid)
+    assert result.status == 0
+    assert len(re.findall(r"without its constants \(v8dbg_\*\)", result.err)) == 1, result
+    assert "uv_run" in result.out and "places.js" not in result.out

@@ -254,6 +254,44 @@ static void check_inlined(void)
 	expect(0, "a", 0);
 }
 
+/* A builtin on top that has no frame: its caller's place is its return address. */
+static void check_frameless_builtin(void)
+{
+	uint64_t script = heap_script(&heap, source, "/s.js"), inlined[3], start;
+	for (int i = 0; i < 3; i++)
+		inlined[i] = heap_shared(&heap, heap_string(&heap, "a"), script);
+	uint64_t shared = heap_shared(&heap, heap_string(&heap, "outer"), script);
+	static const struct v8_position p[] = {{0, POSITION(-1, 0)}, {32, POSITION(-1, 15)}};
+	make_code(shared, inlined, table_of(p, 2), &start);
+	struct mapping mapping = {
+	        .start = HEAP_BASE, .end = HEAP_BASE + 0x100000, .executable = true};
+	heap.target.maps = (struct maps){&mapping, 1, 1};
+	put_frame(20, function_of(shared), 0, 0);
+	regs_set(&snap.regs, REG_FP, STACK_BASE + 160);
+	regs_set(&snap.regs, REG_SP, STACK_BASE + 16);
+	stack_words[4] = start + 40;
+	push_native(RAW_NATIVE, 0x1234, 20, 0);
+	v8_walk(&heap.v8.base, &snap, &out);
+	assert_int_equal(out.n, 1);
+	expect(0, "outer", 6);
+	/* Code of another function is no caller. */
+	put_frame(20, function_of(inlined[0]), 0, 0);
+	runtime_stack_reset(&out);
+	v8_walk(&heap.v8.base, &snap, &out);
+	expect(0, "a", 0);
+	heap.target.maps = (struct maps){0};
+}
+
+static void check_wasm(void)
+{
+	heap.v8.layout.wasm_frame = 24;
+	stack_words[19] = 24 << 1;
+	push_native(RAW_ANON, 0x5000, 20, RAW_RETURN);
+	v8_walk(&heap.v8.base, &snap, &out);
+	assert_int_equal(out.n, 1);
+	expect(0, "<wasm>", 0);
+}
+
 static void check_others(void)
 {
 	uint64_t script = heap_script(&heap, source, "/s.js");
@@ -329,6 +367,18 @@ static void frames_of_v8_and_frames_of_nothing(void **state)
 	with_each_layout(check_others);
 }
 
+static void builtins_without_a_frame(void **state)
+{
+	(void)state;
+	with_each_layout(check_frameless_builtin);
+}
+
+static void web_assembly(void **state)
+{
+	(void)state;
+	with_each_layout(check_wasm);
+}
+
 static void collecting_garbage(void **state)
 {
 	(void)state;
@@ -342,6 +392,8 @@ int main(void)
 	        cmocka_unit_test(three_inlined_functions),
 	        cmocka_unit_test(frames_of_v8_and_frames_of_nothing),
 	        cmocka_unit_test(collecting_garbage),
+	        cmocka_unit_test(builtins_without_a_frame),
+	        cmocka_unit_test(web_assembly),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
