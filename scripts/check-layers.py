@@ -7,7 +7,7 @@ import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-BASE = {"err", "mem", "log", "intern", "vec", "hash", "bytes", "strbuf", "rmem", "frame", "snapshot", "stats"}
+BASE = {"err", "mem", "log", "clock", "intern", "vec", "hash", "bytes", "strbuf", "rmem", "frame", "snapshot", "stats"}
 TARGET = BASE | {"image", "target", "field", "runtime", "core"}
 MAY = {
     "base": BASE,

@@ -21,9 +21,7 @@
 #define STACK_FIRST_COPY 65536u  /* of a thread never seen: whole, most likely */
 #define STACK_WIDE_COPY  524288u /* in a second read, if the first found no end */
 #define STACK_OTHER_COPY 16384u  /* of the stack a signal handler interrupted */
-#define GATHER_MAX_COPY  262144u /* regions of runtimes */
 #define STACK_MIN_COPY   4096u
-#define STACK_MAX_COPY   1048576u
 #define STACK_RED_ZONE   128 /* below the stack pointer; x86-64 psABI 3.2.2 */
 #define SCHEDSTAT_TEXT   64
 

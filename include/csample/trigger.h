@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include <csample/clock.h>
 #include <csample/err.h>
 #include <csample/snapshot.h>
 
@@ -107,6 +108,5 @@ bool timer_wait(struct timer *t, int stop_fd, unsigned *missed_ret);
 
 /* A number from 0.875 to 1.125 of period_ns, uniformly; *state is any number but 0. */
 uint64_t jittered(uint64_t period_ns, uint64_t *state);
-uint64_t now_ns(void); /* CLOCK_MONOTONIC */
 
 #endif

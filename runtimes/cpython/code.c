@@ -8,8 +8,8 @@
  * Names and tables are read live, after the pause: what was copied in it says whether that is still
  * the same code. When it is not, there is no name, and the next sample begins anew. */
 #include <stdlib.h>
-#include <time.h>
 
+#include <csample/clock.h>
 #include <csample/hash.h>
 #include <csample/mem.h>
 #include <csample/vec.h>
@@ -450,9 +450,7 @@ void py_code_qualify(struct py *py, const struct snapshot *snap, uint32_t entry,
 void py_codes_refresh(struct py *py)
 {
 	struct py_codes *c = py->codes;
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	c->now_ns = (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+	c->now_ns = now_ns();
 	c->refreshes++;
 	if (c->n_free > c->places.n / 2)
 		drop_places(c, 0);

@@ -14,7 +14,6 @@
 
 #include <string.h>
 
-#include <csample/capture.h>
 #include <csample/mem.h>
 
 #include "chain.h"

@@ -7,8 +7,8 @@
  * All names of an interpreter are read at once, when a thread is asked for that has none, and again
  * when they are old. Each try that finds nothing new makes the next one later. */
 #include <stdlib.h>
-#include <time.h>
 
+#include <csample/clock.h>
 #include <csample/mem.h>
 #include <csample/vec.h>
 
@@ -116,12 +116,10 @@ bool py_thread_name(struct runtime *rt, pid_t tid, char *buf, size_t len)
 	struct py *py = py_of(rt);
 	struct py_thread_names *n = py->thread_names;
 	const struct py_thread *th = py_threads_find(py->threads, tid);
-	struct timespec ts;
 	if (!th || !len)
 		return false;
 	const char *name = find_name(n, th);
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	uint64_t now = (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+	uint64_t now = now_ns();
 	uint64_t age = now - n->read_ns;
 	if (rt->target && age >= (name ? OLD_NS : n->retry_ns)) {
 		for (unsigned s = 0; s < th->n_states; s++)

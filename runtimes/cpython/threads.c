@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <csample/clock.h>
 #include <csample/hash.h>
-#include <csample/trigger.h>
 #include <csample/vec.h>
 
 #include "cpython.h"

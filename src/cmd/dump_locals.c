@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dump_locals.h"
 
-#include <time.h>
 
+#include <csample/clock.h>
 #include <csample/vec.h>
 
 #define MAX_HELD_NS 20000000ULL
@@ -53,13 +53,6 @@ void locals_destroy(struct locals_book *book)
 	free(book);
 }
 
-static uint64_t clock_ns(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000ULL + (uint64_t)t.tv_nsec;
-}
-
 static size_t page_of(struct locals_book *book, pid_t tid)
 {
 	for (size_t i = 0; i < book->pages.n; i++)
@@ -81,7 +74,7 @@ void locals_collect(struct locals_book *book, const struct snapshot *snap,
                     const struct decoded *decoded, bool held)
 {
 	struct runtime *rt = decoded->runtime;
-	uint64_t end = held ? clock_ns() + MAX_HELD_NS : UINT64_MAX;
+	uint64_t end = held ? now_ns() + MAX_HELD_NS : UINT64_MAX;
 	book->page = page_of(book, snap->tid);
 	struct page *page = &book->pages.items[book->page];
 	clear(page);
@@ -90,7 +83,7 @@ void locals_collect(struct locals_book *book, const struct snapshot *snap,
 	if (!rt || !rt->ops->locals)
 		return;
 	for (size_t i = 0; i < decoded->n_frames; i++) {
-		if (clock_ns() > end) {
+		if (now_ns() > end) {
 			page->cut = i;
 			break;
 		}

@@ -2,9 +2,9 @@
 /* Which runtimes live in a process. Samplers see those attached through one pointer to a list that
  * is never changed, only replaced; what they may still see lives until the process is closed. */
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
+#include <csample/clock.h>
 #include <csample/log.h>
 
 #include "internal.h"
@@ -17,13 +17,6 @@
 #define REFRESH_NS    50000000ULL
 #define LEAVE_WAIT_US 100
 #define LEAVE_WAITS   2000
-
-static uint64_t clock_ns(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000ULL + (uint64_t)t.tv_nsec;
-}
 
 static struct attached_list *new_list(struct decoding *p)
 {
@@ -136,7 +129,7 @@ static void adopt(struct decoding *p, struct runtime *rt)
 	roles_init(&a->roles, rt, p->target->images, d->namer, d->namer_arg);
 	*vec_add(&p->attached) = a;
 	publish_all_but(p, NULL, a);
-	a->since_ns = clock_ns();
+	a->since_ns = now_ns();
 	log_debug(LOG_DECODE, "process %d: %s %s attached", (int)p->target->pid, rt->ops->title,
 	          rt->version);
 }
@@ -166,7 +159,7 @@ static uint64_t next_try(struct candidate *c, uint64_t start_ns, uint64_t end_ns
 
 static void try_candidate(struct decoding *p, struct candidate *c)
 {
-	uint64_t start = clock_ns();
+	uint64_t start = now_ns();
 	if (c->settled || start < c->next_ns)
 		return;
 	const struct attached_list *live = atomic_load(&p->live);
@@ -174,7 +167,7 @@ static void try_candidate(struct decoding *p, struct candidate *c)
 		return;
 	struct runtime *rt = NULL;
 	struct err *err = c->ops->attach(p->target, c->img, c->bias, &rt);
-	c->next_ns = next_try(c, start, clock_ns());
+	c->next_ns = next_try(c, start, now_ns());
 	if (err) {
 		refuse(p, c, err);
 		/* Memory that cannot be read now may be there later. */
@@ -202,7 +195,7 @@ static void end_runtime(struct decoding *p, struct attached *a)
 		if (c->img != a->rt->image || c->bias != a->rt->bias || c->ops != a->rt->ops)
 			continue;
 		c->settled = false;
-		c->next_ns = clock_ns() + RETRY_MAX_NS;
+		c->next_ns = now_ns() + RETRY_MAX_NS;
 	}
 	a->rt->ops->detach(a->rt);
 }
@@ -223,7 +216,7 @@ static void refresh_attached(struct decoding *p)
 
 void decoding_refresh(struct decoding *p)
 {
-	uint64_t now = clock_ns();
+	uint64_t now = now_ns();
 	if (!p->looked || p->generation != p->target->maps.generation)
 		look_for_candidates(p);
 	if (now - p->refreshed_ns >= REFRESH_NS) {

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include <csample/clock.h>
 #include <csample/log.h>
 #include <csample/mem.h>
 
@@ -146,12 +146,10 @@ static void read_new(struct perf_map *m)
 
 static void refresh(struct perf_map *m)
 {
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	uint64_t now_ns = (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-	if (m->looked_ns && now_ns - m->looked_ns < MIN_INTERVAL_NS)
+	uint64_t now = now_ns();
+	if (m->looked_ns && now - m->looked_ns < MIN_INTERVAL_NS)
 		return;
-	m->looked_ns = now_ns;
+	m->looked_ns = now;
 	reopen(m);
 	struct stat st;
 	if (m->fd < 0 || fstat(m->fd, &st))

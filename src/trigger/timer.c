@@ -4,13 +4,6 @@
 
 #include <csample/trigger.h>
 
-uint64_t now_ns(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec;
-}
-
 uint64_t jittered(uint64_t period_ns, uint64_t *state)
 {
 	*state ^= *state << 13; /* xorshift64: Marsaglia 2003 */
