@@ -23,11 +23,12 @@
 #define MAX_PAGES        256
 #define MAX_PAGE_REGIONS 128
 #define MAX_YOUNG        64
-#define MAX_STEPS        65536   /* of one capture: what fits into a copy, and more */
-#define PREDICT_BYTES    229376u /* of GATHER_MAX_COPY: the rest is for surprises */
-#define MAX_REGION       32768u  /* what does not fit is left out region by region */
-#define CHUNK_BYTES      16384u  /* Include/cpython/pystate.h: DATA_STACK_CHUNK_SIZE */
-#define CHUNK_SLACK      1024u   /* the newest chunk may be used further than lately */
+#define MAX_STEPS        65536      /* of one capture: what fits into a copy, and more */
+#define PREDICT_BYTES    229376u    /* of GATHER_MAX_COPY: the rest is for surprises */
+#define MAX_C_STACK      (1u << 20) /* above the stack pointer: not a frame object */
+#define MAX_REGION       32768u     /* what does not fit is left out region by region */
+#define CHUNK_BYTES      16384u     /* Include/cpython/pystate.h: DATA_STACK_CHUNK_SIZE */
+#define CHUNK_SLACK      1024u      /* the newest chunk may be used further than lately */
 #define PERIOD           16    /* captures: what was used of a page in the last two is asked for */
 #define JOIN_GAP         1024u /* bytes not needed: copied in the time another region takes */
 #define MAX_SETTLED      128
@@ -361,7 +362,7 @@ static void ask_missing(struct py_prediction *p, const struct py_layout *l, stru
 	}
 	ask(a, page, (end > page + PAGE ? end : page + PAGE) - page, GATHER_MAX_COPY);
 	uint64_t sp = p->snap->regs.r[REG_SP];
-	if (addr - sp >= STACK_MAX_COPY && p->chain.missing.len < PAGE)
+	if (addr - sp >= MAX_C_STACK && p->chain.missing.len < PAGE)
 		note_frame(p, addr, p->chain.missing.len);
 }
 
