@@ -161,6 +161,8 @@ static void check_interpreted(void)
 	expect(1, "f", 0);
 }
 
+static bool cyclic; /* the next one: the outermost says it is called by the innermost */
+
 /* A Code with three levels of inlining; the machine code begins at *start_ret. */
 static void make_code(uint64_t shared, const uint64_t *inlined, uint64_t table, uint64_t *start_ret)
 {
@@ -171,6 +173,8 @@ static void make_code(uint64_t shared, const uint64_t *inlined, uint64_t table, 
 	} inlining[3] = {{(int64_t)POSITION(-1, 3), 0, 0}, /* into the function itself */
 	                 {(int64_t)POSITION(0, 6), 1, 0},
 	                 {(int64_t)POSITION(1, 9), 2, 0}};
+	if (cyclic)
+		inlining[0].position = (int64_t)POSITION(2, 3);
 	uint64_t literals = heap_object(&heap, l->type.fixed_array, 8), outer = shared;
 	heap_at(&heap, literals)[1] = smi(3);
 	for (int i = 0; i < 3; i++)
@@ -252,6 +256,22 @@ static void check_inlined(void)
 	v8_walk(&heap.v8.base, &snap, &out);
 	assert_int_equal(out.n, 1);
 	expect(0, "a", 0);
+}
+
+static void check_cycle(void)
+{
+	uint64_t script = heap_script(&heap, source, "/s.js"), inlined[3], start;
+	for (int i = 0; i < 3; i++)
+		inlined[i] = heap_shared(&heap, heap_string(&heap, "a"), script);
+	uint64_t shared = heap_shared(&heap, heap_string(&heap, "outer"), script);
+	static const struct v8_position p[] = {{0, POSITION(2, 12)}};
+	cyclic = true;
+	make_code(shared, inlined, table_of(p, 1), &start);
+	cyclic = false;
+	put_frame(20, function_of(shared), 0, 0);
+	push_native(RAW_ANON, start + 20, 20, RAW_RETURN);
+	v8_walk(&heap.v8.base, &snap, &out);
+	assert_int_equal(out.n, 4);
 }
 
 /* A builtin on top that has no frame: its caller's place is its return address. */
@@ -367,6 +387,12 @@ static void frames_of_v8_and_frames_of_nothing(void **state)
 	with_each_layout(check_others);
 }
 
+static void inlining_without_end(void **state)
+{
+	(void)state;
+	with_each_layout(check_cycle);
+}
+
 static void builtins_without_a_frame(void **state)
 {
 	(void)state;
@@ -393,6 +419,7 @@ int main(void)
 	        cmocka_unit_test(frames_of_v8_and_frames_of_nothing),
 	        cmocka_unit_test(collecting_garbage),
 	        cmocka_unit_test(builtins_without_a_frame),
+	        cmocka_unit_test(inlining_without_end),
 	        cmocka_unit_test(web_assembly),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
