@@ -24,7 +24,7 @@
 #define MAX_PAGE_REGIONS 128
 #define MAX_YOUNG        64
 #define MAX_STEPS        65536      /* of one capture: what fits into a copy, and more */
-#define PREDICT_BYTES    229376u    /* of GATHER_MAX_COPY: the rest is for surprises */
+#define PREDICT_BYTES    491520u    /* of GATHER_MAX_COPY: the rest is for surprises */
 #define MAX_C_STACK      (1u << 20) /* above the stack pointer: not a frame object */
 #define MAX_REGION       32768u     /* what does not fit is left out region by region */
 #define CHUNK_BYTES      16384u     /* Include/cpython/pystate.h: DATA_STACK_CHUNK_SIZE */
