@@ -18,8 +18,6 @@
 
 /* In the pause, regions are asked for in at most so many rounds. A warm gather needs one or two. */
 #define GATHER_ROUNDS 256
-/* All regions of one snapshot that runtimes ask for, bytes. */
-#define GATHER_MAX_COPY 524288u
 
 struct gatherer {
 	/* In the pause, on a sampler thread: which regions next? Fills more[i].addr and .len,

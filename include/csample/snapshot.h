@@ -14,7 +14,7 @@
 #define SNAPSHOT_MAX_REGIONS 256
 #define SNAPSHOT_MAX_KERNEL  128
 #define STACK_MAX_COPY       1048576u
-#define GATHER_MAX_COPY      262144u /* regions of runtimes */
+#define GATHER_MAX_COPY      524288u /* regions of runtimes */
 
 /* General registers by DWARF number. x86_64: rax rdx rcx rbx rsi rdi rbp rsp r8-r15, 16 = pc.
  * aarch64: x0-x30, 31 = sp, 32 = pc. */
