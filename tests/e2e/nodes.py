@@ -22,7 +22,7 @@ VERSIONS = {
     "24": "24.21.0",
     "26": "26.10.0",
 }
-ALL = list(VERSIONS)
+ALL = ["18", "24"] if os.environ.get("CSAMPLE_SAN") else list(VERSIONS)
 CACHE = pathlib.Path(os.environ.get("CSAMPLE_TEST_CACHE", pathlib.Path.home() / ".cache/csample-tests"))
 
 

@@ -197,7 +197,7 @@ def truth_of(stack, thread):
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
 
 
-@pytest.mark.parametrize("name", pythons.ALL)
+@pytest.mark.parametrize("name", pythons.CHOSEN)
 def test_python_of_a_core_is_what_python_said(name, dump, crash, tmp_path):
     python = pythons.require(name)
     report = tmp_path / "report.json"

@@ -29,7 +29,7 @@ def own_frames(thread, program):
     return [f for f in thread["frames"] if f.get("file", "").endswith(program) and f["function"] != "<lambda>"]
 
 
-@pytest.fixture(params=pythons.ALL)
+@pytest.fixture(params=pythons.CHOSEN)
 def python(request):
     return pythons.require(request.param)
 
