@@ -12,7 +12,7 @@ from emitting import parse_pprof
 from test_record import finish, recording
 
 PROGRAMS = ROOT / "tests/workloads/python"
-VERSIONS = ("3.11", "3.14") if SAN else pythons.ALL
+VERSIONS = ("3.12",) if SAN else pythons.ALL
 FEW = ("3.12",) if SAN else ("3.7", "3.11", "3.13", "3.15")
 COMPREHENSIONS = ("<genexpr>", "<lambda>", "<listcomp>", "<dictcomp>", "<setcomp>")
 KINDS = ("fork", "exec", "spawn", "forkserver", "pool", "grandchild")
@@ -138,8 +138,8 @@ def test_children_that_are_there_already(start, tmp_path, version):
 # Storms
 
 
-@pytest.mark.parametrize("version,kind", [(v, k) for v in (FEW if SAN else VERSIONS) for k in ("fork", "exec", "threads")
-                                          if k != "threads" or v in FEW])
+@pytest.mark.parametrize("kind", ("fork", "exec", "threads"))
+@pytest.mark.parametrize("version", FEW if SAN else ("3.6", "3.10", "3.12", "3.14"))
 def test_storms(record, version, kind):
     """Never a crash, never a name that is not there; whatever could not be read is counted."""
     path = PROGRAMS / "storm.py"
