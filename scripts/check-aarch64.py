@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 OUT = ROOT / "build/aarch64"
 SYSROOT = OUT / "sysroot"
 CC = "aarch64-linux-gnu-gcc"
-PACKAGES = ["libunwind-dev", "libdw-dev", "libelf-dev", "zlib1g-dev", "liblzma-dev", "libprotobuf-c-dev",
+PACKAGES = ["libunwind-dev", "libdw-dev", "libelf-dev", "zlib1g-dev", "liblzma-dev", "libprotobuf-c-dev", "libjansson-dev",
             "libiberty-dev", "libdebuginfod-dev"]
 
 

@@ -29,6 +29,12 @@ struct format {
 	/* Writes the whole profile, which is named. Errors of the stream stay in the stream, for
 	 * output_commit() to tell: it knows the path. */
 	struct err *(*write)(const struct profile *p, const struct emit_options *opt, FILE *out);
+	/* Formats that can be read back, NULL for others. is_it looks at the beginning of a file
+	 * and does not err on well-formed ones of other formats that are readable. read fills p,
+	 * which is empty; whatever the bytes are it ends soon and touches no others. ERR_FORMAT
+	 * says what is wrong, and p may then hold a part. */
+	bool (*is_it)(const char *bytes, size_t len);
+	struct err *(*read)(const char *bytes, size_t len, struct profile *p);
 };
 
 /* By name (any case) or alias; NULL: none. */
@@ -39,6 +45,12 @@ const struct format *format_by_path(const char *path);
 extern const struct format *const formats[];
 /* "svg, collapsed, pprof": for messages. */
 void format_list(char *buf, size_t len);
+
+/* Fills p, which is empty, from a file in any format that can be read, told by its content; "-" is
+ * standard input. What is in gzip is unpacked. */
+struct err *profile_read(const char *path, struct profile *p);
+/* "pprof, json, ...": for messages. */
+void format_list_readable(char *buf, size_t len);
 
 /* The text of a frame as flame graphs and collapsed stacks show it. Appends to b. */
 struct strbuf;

@@ -125,8 +125,8 @@ const struct option_row option_rows[] = {
 	  "never stop a thread; what would need it is counted as lost", NULL, NULL },
 	{ 'o', "output", "FILE", CMD_RECORD | CMD_SNAPSHOT, set_string, AT(output), output,
 	  "write to FILE; its ending gives the format; - is stdout", NULL, NULL },
-	{ 'f', "format", "FORMAT", CMD_RECORD, set_string, AT(format), output,
-	  "svg (default), collapsed (default on stdout) or pprof", NULL, NULL },
+	{ 'f', "format", "FORMAT", CMD_RECORD | CMD_CONVERT, set_string, AT(format), output,
+	  "svg (default), collapsed (default on stdout), pprof, speedscope or json", NULL, NULL },
 	{ 'j', "json", NULL, CMD_DUMP | CMD_DOCTOR, set_flag, AT(json), output,
 	  "print JSON", NULL, NULL },
 	{ 0, "stats-json", "FILE", CMD_RECORD, set_string, AT(stats_json), output,
@@ -136,17 +136,17 @@ const struct option_row option_rows[] = {
 	  NULL, "own" },
 	{ 't', "threads", NULL, CMD_RECORD, set_flag, AT(threads), frames,
 	  "tell threads apart: the thread is the root of its stacks", NULL, NULL },
-	{ 'F', "function", NULL, CMD_RECORD, set_flag, AT(functions), frames,
+	{ 'F', "function", NULL, CMD_RECORD | CMD_CONVERT, set_flag, AT(functions), frames,
 	  "names without lines", "nolineno", NULL },
 	{ 'l', "locals", NULL, CMD_DUMP | CMD_SNAPSHOT, set_flag, AT(locals), frames,
 	  "arguments and local variables of Python frames", NULL, NULL },
 	{ 0, "kernel", NULL, CMD_RECORD, set_flag, AT(kernel), frames,
 	  "kernel frames too", NULL, NULL },
-	{ 0, "full-filenames", NULL, CMD_RECORD | CMD_DUMP, set_flag, AT(full_filenames), frames,
+	{ 0, "full-filenames", NULL, CMD_RECORD | CMD_DUMP | CMD_CONVERT, set_flag, AT(full_filenames), frames,
 	  "whole paths, not only their last part", NULL, NULL },
-	{ 0, "annotate", NULL, CMD_RECORD, set_flag, AT(annotate), frames,
+	{ 0, "annotate", NULL, CMD_RECORD | CMD_CONVERT, set_flag, AT(annotate), frames,
 	  "collapsed: mark the kind of each frame, as _[k] for kernel, _[i] for inlined", NULL, NULL },
-	{ 0, "inverted", NULL, CMD_RECORD, set_flag, AT(inverted), frames,
+	{ 0, "inverted", NULL, CMD_RECORD | CMD_CONVERT, set_flag, AT(inverted), frames,
 	  "svg: the root at the top (icicle) at first sight", NULL, NULL },
 	{ 'h', "help", NULL, ~0U, set_flag, AT(help), other,
 	  "this text", NULL, NULL },
@@ -172,6 +172,15 @@ const struct command commands[] = {
 	  "  csample dump --core core.1234               the same of a core file\n"
 	  "  csample dump -p 1234 --json | jq '.threads[].frames[0].function'\n",
 	  cmd_dump },
+	{ CMD_CONVERT, "convert", "turn a profile into another format",
+	  "IN OUT [OPTIONS]",
+	  "Reads a profile (pprof of any producer, csample's json, collapsed stacks, what perf script\n"
+	  "prints; gzip'd or not; told by its content, - is stdin) and writes it in the format that\n"
+	  "OUT's ending or -f says.",
+	  "  csample convert app.pb.gz app.svg\n"
+	  "  perf script | csample convert - app.speedscope.json\n"
+	  "  csample convert app.json - -f collapsed | grep work\n",
+	  cmd_convert },
 	{ CMD_DOCTOR, "doctor", "what works here, what does not, and how to fix it",
 	  "[-p PID] [-j]",
 	  "Tries what sampling needs with the privileges csample has now, on a process or, without\n"
@@ -390,6 +399,10 @@ static struct err *positional(struct cursor *c, const char *word)
 		c->opt->topic = word;
 		return NULL;
 	}
+	if (c->command->bit == CMD_CONVERT && c->opt->n_operands < 2) {
+		c->opt->operands[c->opt->n_operands++] = word;
+		return NULL;
+	}
 	pid_t pid;
 	struct err *err = value_pid(word, &pid);
 	const char *name = c->command->name;
@@ -436,6 +449,8 @@ static struct err *check(const struct command *command, struct options *opt)
 		return err_new(ERR_USAGE, "which process? -p PID, or --core FILE");
 	if (command->bit == CMD_SNAPSHOT && (!opt->pid || !opt->output))
 		return err_new(ERR_USAGE, "-p PID and -o FILE are needed");
+	if (command->bit == CMD_CONVERT && opt->n_operands < 2)
+		return err_new(ERR_USAGE, "from which file to which? csample convert IN OUT");
 	if (opt->core && opt->pid)
 		return err_new(ERR_USAGE, "-p %d and --core: only one of them", opt->pid);
 	if (opt->exe && !opt->core)

@@ -45,12 +45,14 @@ struct options {
 	bool json; /* -j */
 	bool help; /* --help: parsing stops there */
 	const char *stats_json;
-	const char *debug;     /* --debug SUBSYSTEMS */
-	const char *snapshots; /* --snapshots FILE: each snapshot, for tests */
-	const char *core;      /* --core FILE; NULL: not given */
-	const char *exe;       /* --exe PATH; NULL: not given */
-	const char *topic;     /* help: the command to explain; NULL: all */
-	char **child_argv;     /* after --, NULL-terminated; NULL: none */
+	const char *debug;       /* --debug SUBSYSTEMS */
+	const char *snapshots;   /* --snapshots FILE: each snapshot, for tests */
+	const char *core;        /* --core FILE; NULL: not given */
+	const char *exe;         /* --exe PATH; NULL: not given */
+	const char *topic;       /* help: the command to explain; NULL: all */
+	const char *operands[2]; /* convert: the file to read, the file to write */
+	size_t n_operands;
+	char **child_argv; /* after --, NULL-terminated; NULL: none */
 };
 
 /* One bit for each command: which options it takes. */
@@ -61,6 +63,7 @@ enum {
 	CMD_SNAPSHOT = 1 << 5,
 	CMD_VERSION = 1 << 3,
 	CMD_HELP = 1 << 4,
+	CMD_CONVERT = 1 << 6,
 };
 
 struct command {
@@ -124,6 +127,7 @@ struct err *cmd_record(const struct options *opt, int *status);
 struct err *cmd_dump(const struct options *opt, int *status);
 struct err *cmd_doctor(const struct options *opt, int *status);
 struct err *cmd_snapshot(const struct options *opt, int *status);
+struct err *cmd_convert(const struct options *opt, int *status);
 struct err *cmd_version(const struct options *opt, int *status);
 struct err *cmd_help(const struct options *opt, int *status);
 

@@ -10,8 +10,15 @@
 #include <csample/format.h>
 #include <csample/profile.h>
 #include <csample/strbuf.h>
+#include <csample/vec.h>
 
-extern const struct format format_svg, format_collapsed, format_pprof;
+extern const struct format format_svg, format_collapsed, format_pprof, format_speedscope,
+        format_json;
+extern const struct format format_perf_script; /* only read: not among formats[] */
+
+/* Readers make no more of these, whatever a file says. */
+#define READ_MAX_NODES  ((size_t)1 << 24)
+#define READ_MAX_FRAMES 1024 /* inlined at one place */
 
 /* The name of stacks without frames. */
 #define LABEL_NO_FRAMES "[no frames]"
@@ -55,5 +62,18 @@ struct tree_config {
 /* Lives shorter than p. */
 struct tree *tree_create(const struct profile *p, const struct tree_config *config);
 void tree_destroy(struct tree *t);
+
+/* Which thread's each stack is, where the profile tells them apart. */
+struct roots {
+	VEC(uint32_t) nodes; /* nodes of threads and processes; [0] is the root, for all others */
+	uint32_t *owner;     /* per node, the innermost of these it is below, as index */
+	struct {
+		uint64_t values[PROFILE_VALUES];
+	} * totals; /* per root, of the stacks that are its own */
+};
+void roots_find(const struct profile *p, struct roots *ret);
+void roots_free(struct roots *t);
+/* Appends what a person calls it: the process too, where a thread is below one. */
+void roots_name(const struct profile *p, uint32_t root, struct strbuf *b);
 
 #endif

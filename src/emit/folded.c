@@ -11,6 +11,7 @@
 #include <csample/vec.h>
 
 #include "emit.h"
+#include "readers.h"
 
 /* Code points beyond ASCII that reorder text or end lines, in valid UTF-8. Returns their length. */
 static size_t display_control(const unsigned char *s, unsigned *cp)
@@ -173,4 +174,6 @@ const struct format format_collapsed = {
         .suffix = ".collapsed",
         .help = "collapsed stacks, a line each: frame;frame count",
         .write = folded_write,
+        .is_it = folded_is_it,
+        .read = folded_read,
 };

@@ -14,6 +14,7 @@
 #include <csample/vec.h>
 
 #include "emit.h"
+#include "readers.h"
 
 typedef Perftools__Profiles__Profile Profile;
 typedef Perftools__Profiles__ValueType ValueType;
@@ -388,4 +389,6 @@ const struct format format_pprof = {
         .suffix = ".pb.gz",
         .help = "profile.proto in gzip, for go tool pprof, Pyroscope, Parca",
         .write = pprof_write,
+        .is_it = pprof_is_it,
+        .read = pprof_read,
 };

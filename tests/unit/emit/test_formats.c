@@ -19,11 +19,17 @@ static void by_name(void **state)
 {
 	(void)state;
 	static const char *const cases[][2] = {
-	        {"svg", "svg"},          {"flamegraph", "svg"},
-	        {"SVG", "svg"},          {"collapsed", "collapsed"},
-	        {"folded", "collapsed"}, {"Raw", "collapsed"},
-	        {"pprof", "pprof"},      {"pb", "pprof"},
-	        {"speedscope", "none"},  {"", "none"},
+	        {"svg", "svg"},
+	        {"flamegraph", "svg"},
+	        {"SVG", "svg"},
+	        {"collapsed", "collapsed"},
+	        {"folded", "collapsed"},
+	        {"Raw", "collapsed"},
+	        {"pprof", "pprof"},
+	        {"pb", "pprof"},
+	        {"speedscope", "speedscope"},
+	        {"json", "json"},
+	        {"", "none"},
 	        {"sv", "none"},
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
@@ -41,6 +47,8 @@ static void by_path(void **state)
 	        {"x.txt", "collapsed"},
 	        {"x.pb.gz", "pprof"},
 	        {"x.pprof", "pprof"},
+	        {"x.speedscope.json", "speedscope"},
+	        {"x.json", "json"},
 	        {"x.gz", "none"},
 	        {"x.pb", "none"},
 	        {"svg", "none"},
@@ -74,7 +82,7 @@ static void list(void **state)
 	(void)state;
 	char buf[64], small[8];
 	format_list(buf, sizeof(buf));
-	assert_string_equal(buf, "svg, collapsed, pprof");
+	assert_string_equal(buf, "svg, collapsed, pprof, speedscope, json");
 	format_list(small, sizeof(small));
 	assert_string_equal(small, "svg, co");
 }

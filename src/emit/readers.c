@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "readers.h"
+
+#include <string.h>
+
+#include <csample/mem.h>
+
+struct line next_line(const char **at, const char *end)
+{
+	if (*at >= end)
+		return (struct line){0};
+	const char *s = *at, *newline = memchr(s, '\n', (size_t)(end - s));
+	const char *stop = newline ? newline : end;
+	*at = newline ? newline + 1 : end;
+	if (stop > s && stop[-1] == '\r')
+		stop--;
+	return (struct line){s, (size_t)(stop - s)};
+}
+
+bool parse_number(const char *s, size_t len, uint64_t *ret)
+{
+	uint64_t n = 0;
+	if (!len || len > 18)
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		if (s[i] < '0' || s[i] > '9')
+			return false;
+		n = n * 10 + (uint64_t)(s[i] - '0');
+	}
+	*ret = n;
+	return true;
+}
+
+static bool ends_in(const char *s, const char *const *ends)
+{
+	size_t len = strlen(s);
+	for (; *ends; ends++) {
+		size_t n = strlen(*ends);
+		if (len > n && !strcmp(s + len - n, *ends))
+			return true;
+	}
+	return false;
+}
+
+enum frame_kind guess_kind(const char *function, const char *module, const char *file)
+{
+	static const char *const python[] = {".py", NULL};
+	static const char *const javascript[] = {".js", ".mjs", ".cjs", ".ts", NULL};
+	if (module && !strncmp(module, "[kernel", 7))
+		return FRAME_KERNEL;
+	if (file && ends_in(file, python))
+		return FRAME_PYTHON;
+	if (file && ends_in(file, javascript))
+		return FRAME_JAVASCRIPT;
+	size_t len = function ? strlen(function) : 0;
+	if (!module && !file && len > 1 && function[0] == '[' && function[len - 1] == ']')
+		return FRAME_MARK;
+	return FRAME_NATIVE;
+}
