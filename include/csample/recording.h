@@ -44,7 +44,7 @@ void recorder_add_name(struct recorder *r, const struct image *img, uint64_t vad
 /* A thread, and its native frames as unwound, before decoding. Both are copied. */
 struct err *recorder_add_thread(struct recorder *r, const struct snapshot *snap,
                                 const struct stack *native);
-/* symbols: those that runtimes look up in images, NULL-terminated. */
+/* symbols: the landmarks of runtimes, NULL-terminated. */
 struct err *recorder_write(struct recorder *r, const char *path, const char *const *symbols);
 
 /* ---- reading ---- */

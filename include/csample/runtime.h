@@ -111,7 +111,8 @@ struct runtime_ops {
 	const char *title; /* "CPython" */
 	enum frame_kind kind;
 	/* Symbols, and sections with their dot, that recognise() and attach() look up, for
-	 * recordings; NULL-terminated; NULL: none. */
+	 * recordings; NULL-terminated; NULL: none. With a star at the end: all that begin so; but
+	 * of functions those that frames are in, the first and the last. */
 	const char *const *landmarks;
 	/* Is our interpreter in this file? Looks at the file only; asked once per image. */
 	bool (*recognise)(struct image *img);

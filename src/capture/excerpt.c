@@ -4,21 +4,31 @@
 #include <elf.h>
 #include <gelf.h>
 #include <libelf.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include <csample/mem.h>
 #include <csample/vec.h>
 
 #define SMALL_SECTION 1024
 #define SYMBOL_BYTES  16
 #define MAX_SECTIONS  128
+#define MAX_GAP       64 /* between symbols whose bytes become one segment */
 #define MAX_SEGMENTS  (IMAGE_MAX_SEGMENTS - 16)
+
+struct piece {
+	uint64_t vaddr, len;
+};
 
 /* The file under construction; offsets in content are relative to its beginning. */
 struct excerpt {
 	const struct image *img;
 	const char *const *symbols;
+	const uint64_t *addrs;
+	size_t n_addrs;
 	struct strbuf content, names; /* after the headers; .shstrtab */
 	VEC(Elf64_Phdr) segments;
+	VEC(struct piece) pieces; /* wanted of the image's bytes */
 	VEC(Elf64_Shdr) sections;
 	bool found; /* one of the symbols, or of the sections */
 };
@@ -39,6 +49,11 @@ static uint32_t add_name(struct excerpt *x, const char *name)
 	return at;
 }
 
+static void want_bytes(struct excerpt *x, uint64_t vaddr, uint64_t len)
+{
+	*vec_add(&x->pieces) = (struct piece){vaddr, len};
+}
+
 /* len bytes of the image at vaddr, found there again in a segment of their own. */
 static void add_bytes(struct excerpt *x, uint64_t vaddr, size_t len)
 {
@@ -50,6 +65,32 @@ static void add_bytes(struct excerpt *x, uint64_t vaddr, size_t len)
 	                                      .p_offset = add_content(x, p, len),
 	                                      .p_vaddr = vaddr,
 	                                      .p_filesz = len};
+}
+
+static int by_address(const void *a, const void *b)
+{
+	const struct piece *x = a, *y = b;
+	return (x->vaddr > y->vaddr) - (x->vaddr < y->vaddr);
+}
+
+static void add_pieces(struct excerpt *x)
+{
+	if (!x->pieces.n)
+		return;
+	qsort(x->pieces.items, x->pieces.n, sizeof(*x->pieces.items), by_address);
+	struct piece whole = x->pieces.items[0];
+	for (size_t i = 1; i < x->pieces.n; i++) {
+		const struct piece *p = &x->pieces.items[i];
+		uint64_t from = p->vaddr - whole.vaddr;
+		if (from > whole.len + MAX_GAP ||
+		    !image_bytes(x->img, whole.vaddr, from + p->len)) {
+			add_bytes(x, whole.vaddr, whole.len);
+			whole = *p;
+		} else if (from + p->len > whole.len) {
+			whole.len = from + p->len;
+		}
+	}
+	add_bytes(x, whole.vaddr, whole.len);
 }
 
 static void add_segments(struct excerpt *x)
@@ -76,12 +117,66 @@ static void add_segments(struct excerpt *x)
 	                                      .p_align = 4};
 }
 
+/* The wanted name that says so, by number; -1: none. */
+static int wanted(const struct excerpt *x, const char *name, bool *all_ret)
+{
+	for (int i = 0; x->symbols && x->symbols[i]; i++) {
+		size_t len = strlen(x->symbols[i]);
+		*all_ret = len && x->symbols[i][len - 1] == '*';
+		if (*all_ret ? !strncmp(x->symbols[i], name, len - 1)
+		             : !strcmp(x->symbols[i], name))
+			return i;
+	}
+	return -1;
+}
+
 static bool is_wanted(const struct excerpt *x, const char *name)
 {
-	for (size_t i = 0; x->symbols && x->symbols[i]; i++)
-		if (!strcmp(x->symbols[i], name))
+	bool all;
+	return wanted(x, name, &all) >= 0;
+}
+
+static const char *symbol_at(const struct excerpt *x, Elf_Data *data, const GElf_Shdr *sh, size_t i,
+                             GElf_Sym *ret)
+{
+	if (!data || !gelf_getsym(data, (int)i, ret) || ret->st_shndx == SHN_UNDEF)
+		return NULL;
+	return elf_strptr(x->img->elf, sh->sh_link, ret->st_name);
+}
+
+/* The functions whose names begin as wanted: where the first and the last are. */
+struct range {
+	uint64_t first, last;
+};
+
+static void find_ranges(const struct excerpt *x, Elf_Data *data, const GElf_Shdr *sh,
+                        struct range *ranges)
+{
+	for (size_t i = 1; i < sh->sh_size / sizeof(Elf64_Sym); i++) {
+		GElf_Sym sym;
+		bool all;
+		const char *name = symbol_at(x, data, sh, i, &sym);
+		int k = name ? wanted(x, name, &all) : -1;
+		if (k < 0 || !all || !sym.st_size)
+			continue;
+		if (!ranges[k].first || sym.st_value < ranges[k].first)
+			ranges[k].first = sym.st_value;
+		if (sym.st_value > ranges[k].last)
+			ranges[k].last = sym.st_value;
+	}
+}
+
+static bool is_kept(const struct excerpt *x, const char *name, const GElf_Sym *sym,
+                    const struct range *ranges)
+{
+	bool all;
+	int k = wanted(x, name, &all);
+	if (k < 0 || !all || GELF_ST_TYPE(sym->st_info) != STT_FUNC)
+		return k >= 0;
+	for (size_t i = 0; i < x->n_addrs; i++) /* a call may be the last of its bytes */
+		if (x->addrs[i] - sym->st_value <= sym->st_size)
 			return true;
-	return false;
+	return sym->st_value == ranges[k].first || sym->st_value == ranges[k].last;
 }
 
 /* The wanted ones of a symbol table, and its strings. */
@@ -91,14 +186,17 @@ static void add_symbols(struct excerpt *x, Elf_Scn *scn, const GElf_Shdr *sh, co
 	struct strbuf table = {0}, strings = {0};
 	Elf_Data *data = elf_getdata(scn, NULL);
 	Elf64_Sym none = {0};
+	size_t n_symbols = 0;
+	while (x->symbols && x->symbols[n_symbols])
+		n_symbols++;
+	_cleanup_free_ struct range *ranges = mem_zalloc((n_symbols + 1) * sizeof(*ranges));
+	find_ranges(x, data, sh, ranges);
 	strbuf_addn(&table, (const char *)&none, sizeof(none));
 	strbuf_addc(&strings, 0);
 	for (size_t i = 1; data && i < sh->sh_size / sizeof(none); i++) {
 		GElf_Sym sym;
-		if (!gelf_getsym(data, (int)i, &sym))
-			break;
-		const char *symbol = elf_strptr(x->img->elf, sh->sh_link, sym.st_name);
-		if (sym.st_shndx == SHN_UNDEF || !symbol || !is_wanted(x, symbol))
+		const char *symbol = symbol_at(x, data, sh, i, &sym);
+		if (!symbol || !is_kept(x, symbol, &sym, ranges))
 			continue;
 		Elf64_Sym out = sym;
 		out.st_name = (uint32_t)strings.len;
@@ -106,7 +204,7 @@ static void add_symbols(struct excerpt *x, Elf_Scn *scn, const GElf_Shdr *sh, co
 		strbuf_addn(&table, (const char *)&out, sizeof(out));
 		size_t size = sym.st_size < SYMBOL_BYTES ? sym.st_size : SYMBOL_BYTES;
 		if (GELF_ST_TYPE(sym.st_info) == STT_OBJECT && size)
-			add_bytes(x, sym.st_value, size);
+			want_bytes(x, sym.st_value, size);
 	}
 	if (strings.len > 1) {
 		x->found = true;
@@ -162,15 +260,17 @@ static void add_sections(struct excerpt *x)
 		                  .sh_addralign = sh.sh_addralign};
 		*vec_add(&x->sections) = out;
 		if (wanted && sh.sh_type == SHT_PROGBITS && sh.sh_size <= SMALL_SECTION)
-			add_bytes(x, sh.sh_addr, sh.sh_size);
+			want_bytes(x, sh.sh_addr, sh.sh_size);
 	}
 }
 
-bool excerpt_image(const struct image *img, const char *const *symbols, struct strbuf *b)
+bool excerpt_image(const struct image *img, const char *const *symbols, const uint64_t *addrs,
+                   size_t n_addrs, struct strbuf *b)
 {
-	struct excerpt x = {.img = img, .symbols = symbols};
+	struct excerpt x = {.img = img, .symbols = symbols, .addrs = addrs, .n_addrs = n_addrs};
 	add_segments(&x);
 	add_sections(&x);
+	add_pieces(&x);
 	Elf64_Shdr names = {.sh_name = add_name(&x, ".shstrtab"), .sh_type = SHT_STRTAB};
 	names.sh_size = x.names.len;
 	names.sh_offset = add_content(&x, x.names.s, x.names.len);
@@ -205,6 +305,7 @@ bool excerpt_image(const struct image *img, const char *const *symbols, struct s
 	strbuf_addn(b, x.content.s, x.content.len);
 	strbuf_free(&x.content);
 	strbuf_free(&x.names);
+	vec_free(&x.pieces);
 	vec_free(&x.segments);
 	vec_free(&x.sections);
 	return x.found;

@@ -24,6 +24,11 @@ struct page {
 	bool known[PAGE];
 };
 
+struct place {
+	uint32_t image;
+	uint64_t addr;
+};
+
 struct recorder {
 	struct rmem rm; /* first */
 	struct target *target;
@@ -32,6 +37,7 @@ struct recorder {
 	struct map64 used;            /* image id */
 	struct map64 asked;           /* hash of image and address */
 	struct strbuf names, threads; /* chunks' contents; whole chunks */
+	VEC(struct place) places;     /* of native frames */
 };
 
 static void add_u32(struct strbuf *b, uint32_t v)
@@ -113,6 +119,7 @@ void recorder_destroy(struct recorder *r)
 	map64_free(&r->asked);
 	strbuf_free(&r->names);
 	strbuf_free(&r->threads);
+	vec_free(&r->places);
 	free(r);
 }
 
@@ -137,6 +144,8 @@ static void add_stack(struct recorder *r, const struct stack *stack)
 		const struct raw_frame *raw = &stack->frames[i];
 		if (raw->kind == RAW_NATIVE)
 			*map64_put(&r->used, raw->owner) = 1;
+		if (raw->kind == RAW_NATIVE)
+			*vec_add(&r->places) = (struct place){raw->owner, raw->addr};
 		strbuf_addc(&b, (char)raw->kind);
 		strbuf_addc(&b, (char)raw->flags);
 		add_u32(&b, raw->kind == RAW_NATIVE ? raw->owner : NO_IMAGE);
@@ -195,8 +204,13 @@ static void add_images(struct recorder *r, const char *const *symbols, struct ma
 		if (!img || map64_get(numbers, img->id))
 			continue;
 		struct strbuf b = {0};
+		VEC(uint64_t) addrs = {0};
+		for (size_t k = 0; k < r->places.n; k++)
+			if (r->places.items[k].image == img->id)
+				*vec_add(&addrs) = r->places.items[k].addr;
 		add_cstr(&b, img->path);
-		bool found = excerpt_image(img, symbols, &b);
+		bool found = excerpt_image(img, symbols, addrs.items, addrs.n, &b);
+		vec_free(&addrs);
 		if (found || map64_get(&r->used, img->id)) {
 			add_chunk(out, TAG_IMAG, b.s, b.len);
 			*map64_put(numbers, img->id) = n++;

@@ -23,6 +23,22 @@
 extern const uint64_t recorded_marker;
 const uint64_t recorded_marker = 0x1122334455667788;
 
+/* Functions of which only those with frames, the first and the last are kept. */
+#define CODE(name)                             \
+	int name(int x);                       \
+	__attribute__((noipa)) int name(int x) \
+	{                                      \
+		return x + __LINE__;           \
+	}
+/* clang-format off */
+CODE(code_a)
+CODE(code_b)
+CODE(code_c)
+CODE(code_d)
+CODE(code_e)
+/* clang-format on */
+static int (*const codes[])(int) = {code_a, code_b, code_c, code_d, code_e};
+
 /* A page of 0, 1, 2, ... */
 static struct err *read_page(struct rmem *rm, uint64_t addr, void *buf, size_t len)
 {
@@ -197,6 +213,51 @@ static void what_was_recorded_is_there_again(void **state)
 	strings_destroy(strings);
 }
 
+static void landmarks_that_begin_alike(void **state)
+{
+	struct world *w = *state;
+	static const char *const names[] = {"code_a", "code_b", "code_c", "code_d", "code_e"};
+	static const char *const symbols[] = {"code_*", "recorded_mark*", NULL};
+	struct stack stack;
+	struct recording *r = NULL;
+	struct strings *strings = strings_create();
+	struct images *images = images_create(strings);
+	size_t n = 0, first = 0, last = 0;
+	uint64_t addr[5], marker;
+	for (size_t i = 0; i < 5; i++) {
+		addr[i] = symbol_value(w->img, names[i], &n);
+		assert_true(addr[i] && codes[i](1));
+		first = addr[i] < addr[first] ? i : first;
+		last = addr[i] > addr[last] ? i : last;
+	}
+	size_t middle = 0;
+	while (middle == first || middle == last)
+		middle++;
+	struct snapshot snap = {.pid = 41, .tid = 42};
+	stack_init(&stack);
+	stack_push(&stack,
+	           (struct raw_frame){
+	                   .kind = RAW_NATIVE, .owner = w->img->id, .addr = addr[middle] + 1},
+	           0x7010);
+	struct recorder *recorder = recorder_create(&w->target);
+	assert_null(recorder_add_thread(recorder, &snap, &stack));
+	assert_null(recorder_write(recorder, w->path, symbols));
+	recorder_destroy(recorder);
+	assert_null(recording_load(w->path, images, strings, &r));
+	struct image *img = r->target->maps.items[0].image;
+	n = 0;
+	marker = symbol_value(img, "recorded_marker", &n);
+	assert_int_equal(n, 4); /* this and three functions */
+	assert_memory_equal(image_bytes(img, marker, 8), &recorded_marker, 8);
+	for (size_t i = 0; i < 5; i++)
+		if (i == first || i == last || i == middle)
+			assert_int_equal(symbol_value(img, names[i], &n), addr[i]);
+	recording_destroy(r);
+	stack_deinit(&stack);
+	images_destroy(images);
+	strings_destroy(strings);
+}
+
 /* Every cut, and every byte turned: an error or something that can be looked at, never a crash. */
 static void survives_damage(void **state)
 {
@@ -237,6 +298,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test_setup_teardown(what_was_recorded_is_there_again, setup, teardown),
+	        cmocka_unit_test_setup_teardown(landmarks_that_begin_alike, setup, teardown),
 	        cmocka_unit_test_setup_teardown(survives_damage, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
