@@ -70,6 +70,8 @@ static const struct { const char *name; int32_t value; } constants[] = {
 };
 /* clang-format on */
 
+const char v8_idle[] = "(idle)";
+
 /* What a profile should tell apart from the program, by the functions it begins in; the names are
  * those of V8's own profiler. */
 static const struct {
@@ -85,7 +87,20 @@ static const struct {
         {"_ZN2v88internal37OptimizingCompileTaskExecutor11CompileNextE", "(compiler)"},
         {"_ZN2v88internal8Compiler7CompileE", "(compiler)"},
         {"_ZN2v88internal8Compiler16CompileOptimizedE", "(compiler)"},
-        {"uv__io_poll", "(idle)"},
+        {"uv__io_poll", v8_idle},
+};
+
+const char *const v8_landmarks[] = {
+        "v8dbg_*",
+        "Builtins_*",
+        "_ZN2v88internal7Version6major_E",
+        "_ZN2v88internal7Version6minor_E",
+        "_ZN2v88internal7Version6build_E",
+        "_ZN2v88internal7Version6patch_E",
+        "_ZN4node11per_process8metadataE",
+        "_ZN2v88internal4Heap14CollectGarbageE*",
+        "uv__io_poll",
+        NULL,
 };
 
 bool v8_layout_take(struct v8_layout *l, const char *name, int32_t value)

@@ -100,6 +100,7 @@ const struct runtime_ops node_ops = {
         .name = "javascript",
         .title = "Node.js",
         .kind = FRAME_JAVASCRIPT,
+        .landmarks = v8_landmarks,
         .recognise = v8_recognise,
         .attach = attach,
         .gather = v8_gather,

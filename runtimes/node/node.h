@@ -34,6 +34,8 @@ struct v8_image {
 	VEC(struct v8_builtin) builtins; /* sorted; empty when the symbols are stripped */
 	unsigned taken;                  /* exported constants that we use */
 };
+/* The symbols that are looked up, as struct runtime_ops has them. */
+extern const char *const v8_landmarks[];
 bool v8_recognise(struct image *img);
 /* ERR_UNSUPPORTED: a V8 we cannot read, with its version. Fills the layout too. */
 struct err *v8_image_read(struct image *img, struct v8_image *ret, struct v8_layout *layout);
@@ -42,6 +44,7 @@ bool v8_symbol(struct image *img, const char *name, uint64_t *ret);
 void v8_image_deinit(struct v8_image *v);
 /* The builtin at an address as linked, or NULL. */
 const struct v8_builtin *v8_builtin_at(const struct v8_image *v, uint64_t vaddr);
+extern const char v8_idle[]; /* "(idle)": waits for events, when only the C library is on top */
 /* "(garbage collector)" and the like, for an address in the function that does it; or NULL. */
 const char *v8_work_at(const struct v8_image *v, uint64_t vaddr);
 

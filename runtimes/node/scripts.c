@@ -64,6 +64,32 @@ bool v8_scripts_trim(struct v8 *v8)
 	return true;
 }
 
+static int hex_digit(char c)
+{
+	return c >= '0' && c <= '9'                 ? c - '0'
+	       : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10
+	                                            : -1;
+}
+
+/* ES modules are named by URL: "file:///a%20b.mjs" is "/a b.mjs", what follows ? or # is left out.
+ * Any other name is what it is. */
+static const char *path_of_url(struct v8 *v8, const char *name)
+{
+	static const char scheme[] = "file://";
+	struct strbuf b = {0};
+	if (strncmp(name, scheme, sizeof(scheme) - 1) != 0 || name[sizeof(scheme) - 1] != '/')
+		return name;
+	for (const char *p = name + sizeof(scheme) - 1; *p && *p != '?' && *p != '#'; p++) {
+		int high = *p == '%' ? hex_digit(p[1]) : -1, low = high >= 0 ? hex_digit(p[2]) : -1;
+		bool escaped = low >= 0 && (high || low);
+		strbuf_addc(&b, escaped ? (char)(high << 4 | low) : *p);
+		p += escaped ? 2 : 0;
+	}
+	const char *path = intern_n(v8->strings, b.s, b.len);
+	strbuf_free(&b);
+	return path;
+}
+
 /* As V8 says it in stack traces, for code that was a string: which function evaluated it. */
 static const char *name_of_eval(struct v8 *v8, uint64_t from)
 {
@@ -98,8 +124,8 @@ static void fill(struct v8 *v8, struct script *s, struct obj o, uint64_t tagged)
 	if (!v8_smi(column, &s->column_offset) || s->column_offset < 0)
 		s->column_offset = 0;
 	s->name = v8_string(v8, s->name_word);
-	if (s->name && !*s->name)
-		s->name = NULL;
+	if (s->name)
+		s->name = *s->name ? path_of_url(v8, s->name) : NULL;
 	if (!s->name && obj_get(o, script_eval_from, &from))
 		s->name = name_of_eval(v8, from);
 }

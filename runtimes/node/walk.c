@@ -85,6 +85,9 @@ static void push_optimized(struct walking *w, const struct v8_code *code, uint64
 		value = in->position;
 		last = id;
 	}
+	/* Maglev of V8 12 writes no positions: neither lines, nor what was inlined. */
+	if (!code->n_positions && code->kind == w->v8->layout.kind.maglev)
+		push(w, v8_entry(w->v8, intern(w->v8->strings, "[maglev, no lines]"), NULL), 0, 0);
 	push_at(w, f->entry, f->script, p ? v8_position_script(value) : -1, f->line, f->column);
 }
 
@@ -242,6 +245,16 @@ static void walk_frame(struct walking *w, struct v8_frame *frame)
 		w->full = true;
 }
 
+/* The event loop calls back from where it waits: it is idle only when nothing of Node is on top. */
+static bool is_called_back(const struct v8 *v8, const struct stack *native, size_t i)
+{
+	for (size_t k = 0; k < i; k++)
+		if (native->frames[k].kind != RAW_NATIVE ||
+		    native->frames[k].owner == v8->base.image->id)
+			return true;
+	return false;
+}
+
 /* A native function that is shown as what it does for the program. */
 static bool push_work(struct walking *w, const struct stack *native, size_t i)
 {
@@ -250,7 +263,7 @@ static bool push_work(struct walking *w, const struct stack *native, size_t i)
 	if (raw->kind != RAW_NATIVE || raw->owner != v8->base.image->id || !native->cfas[i])
 		return false;
 	const char *title = v8_work_at(&v8->image, raw->addr - (raw->flags & RAW_RETURN ? 1 : 0));
-	if (!title)
+	if (!title || (title == v8_idle && is_called_back(v8, native, i)))
 		return false;
 	push(w, v8_entry(v8, intern(v8->strings, title), NULL), 0, 0);
 	w->out->end = WALK_WHOLE;

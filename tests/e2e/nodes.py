@@ -8,6 +8,7 @@ outside the repository.
 import fcntl
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -134,6 +135,25 @@ def debian():
     except (OSError, subprocess.SubprocessError):
         return None
     return command if version.startswith(f"v{DEBIAN_NODE}.") else None
+
+
+def frames_of(text):
+    """[(function, script, line, column)] of an Error().stack, innermost first, as csample names them."""
+    frames = []
+    for at in text.splitlines()[1:]:
+        match = re.fullmatch(r"\s+at (?:(\S.*?) \()?(.*?)(?::(\d+):(\d+))?\)?", at)
+        function, script, line, column = match.groups()
+        if function == "eval":  # code that was a string
+            evaluated = re.fullmatch(r"eval at (\S+) \((.*?):\d+:\d+\), <anonymous>", script)
+            frames.append(("(anonymous)", f"eval at {evaluated[1]} in {pathlib.Path(evaluated[2]).name}",
+                           int(line), int(column)))
+            continue
+        function = re.sub(r" \[as .*\]$", "", function or "")
+        if "<anonymous>" in function or not function:
+            function = "(anonymous)"
+        # "Square.method", "new Shape", "async f", "get size": the function's own name is last.
+        frames.append((re.split(r"[. ]", function)[-1], script, int(line or 0), int(column or 0)))
+    return frames
 
 
 def require(major):

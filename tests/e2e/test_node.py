@@ -34,20 +34,7 @@ def arguments(major, tier):
 
 
 def of_stack(text):
-    """[(function, script, line)] of an Error().stack, innermost first."""
-    frames = []
-    for line in text.splitlines()[1:]:
-        match = re.fullmatch(r"\s+at (?:(\S.*?) \()?(.*?)(?::(\d+):(\d+))?\)?", line)
-        function, script, number, _ = match.groups()
-        if function == "eval":  # code that was a string
-            frames.append(("(anonymous)", f"eval at captured in {PLACES.name}", 1))
-            continue
-        function = re.sub(r" \[as .*\]$", "", function or "")
-        if "<anonymous>" in function or not function:
-            function = "(anonymous)"
-        # "Square.method", "new Shape", "async f", "get size": the function's own name is last.
-        frames.append((re.split(r"[. ]", function)[-1], script, int(number or 0)))
-    return frames
+    return [frame[:3] for frame in nodes.frames_of(text)]
 
 
 def of_dump(thread):
@@ -133,7 +120,7 @@ def test_workers_and_modules(csample, start, node):
 
     threads = wait_until(frozen, what="both workers at work")
     for thread in threads.values():
-        script = [f for f in thread["frames"] if f.get("file") == WORKERS.as_uri()]
+        script = [f for f in thread["frames"] if f.get("file") == str(WORKERS)]
         if not script:
             continue
         assert script[0]["function"] in ("spinning", "sleeping")

@@ -187,6 +187,32 @@ static void check_eval(struct heap *h)
 	assert_true(h->reads < 1000);
 }
 
+static void check_urls(struct heap *h)
+{
+	static const struct {
+		const char *name, *shown;
+	} scripts[] = {
+	        {"file:///dir/m.mjs", "/dir/m.mjs"},
+	        {"file:///a%20b/s%C3%bc%3f.mjs?v=1#x", "/a b/s\u00fc?.mjs"},
+	        {"file:///100%/%zz%4", "/100%/%zz%4"},
+	        {"file:///%00x", "/%00x"},
+	        {"file://host/m.mjs", "file://host/m.mjs"},
+	        {"node:internal/timers", "node:internal/timers"},
+	        {"/plain%20.js", "/plain%20.js"},
+	};
+	for (size_t i = 0; i < sizeof(scripts) / sizeof(scripts[0]); i++) {
+		uint64_t script = heap_script(h, "f()", scripts[i].name);
+		assert_string_equal(v8_script_name(&h->v8, v8_script_find(&h->v8, script)),
+		                    scripts[i].shown);
+	}
+}
+
+static void urls_of_modules_are_paths(void **state)
+{
+	(void)state;
+	each_layout(check_urls);
+}
+
 static void code_that_was_a_string(void **state)
 {
 	(void)state;
@@ -243,6 +269,7 @@ int main(void)
 	        cmocka_unit_test(names_and_starts_of_scopes),
 	        cmocka_unit_test(what_has_changed_is_read_again),
 	        cmocka_unit_test(code_that_was_a_string),
+	        cmocka_unit_test(urls_of_modules_are_paths),
 	        cmocka_unit_test(debugged_and_built_in),
 	        cmocka_unit_test(positions_become_places),
 	};

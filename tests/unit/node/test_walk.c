@@ -360,6 +360,52 @@ static void check_work(void)
 	assert_int_equal(out.groups[0].marker, STACK_BASE + 160 + 8);
 }
 
+static void check_idle(void)
+{
+	struct v8_builtin work[] = {{0x9000, 0x9100, v8_idle}};
+	heap.v8.image.work.items = work;
+	heap.v8.image.work.n = 1;
+	push_native(RAW_NATIVE, 0x5000, 10, 0);
+	native.frames[0].owner = 2; /* the C library */
+	push_native(RAW_NATIVE, 0x9050, 20, RAW_RETURN);
+	v8_walk(&heap.v8.base, &snap, &out);
+	assert_int_equal(out.n, 1);
+	expect(0, "(idle)", 0);
+	/* It calls back. */
+	native.frames[0].owner = 1;
+	runtime_stack_reset(&out);
+	v8_walk(&heap.v8.base, &snap, &out);
+	assert_int_equal(out.n, 0);
+	assert_int_equal(out.end, WALK_NONE);
+}
+
+static void check_maglev_without_positions(void)
+{
+	const struct v8_layout *l = &heap.v8.layout;
+	uint64_t script = heap_script(&heap, source, "/s.js"), inlined[3], start;
+	for (int i = 0; i < 3; i++)
+		inlined[i] = heap_shared(&heap, heap_string(&heap, "a"), script);
+	uint64_t shared = heap_shared(&heap, heap_string(&heap, "outer"), script);
+	if (!l->kind.maglev)
+		return;
+	heap.v8.layout.kind.turbofan = l->kind.maglev; /* what make_code() makes */
+	make_code(shared, inlined, heap_bytes(&heap, l->type.byte_array, "", 0), &start);
+	heap.v8.layout.kind.turbofan = 15;
+	put_frame(20, function_of(shared), 0, 0);
+	push_native(RAW_ANON, start + 20, 20, RAW_RETURN);
+	v8_walk(&heap.v8.base, &snap, &out);
+	assert_int_equal(out.n, 2);
+	assert_int_equal(out.n_groups, 1);
+	expect(0, "[maglev, no lines]", 0);
+	expect(1, "outer", 0);
+	/* TurboFan always has them: nothing is said of a few that are missing. */
+	heap.v8.layout.kind.turbofan = l->kind.maglev;
+	heap.v8.layout.kind.maglev = 15;
+	runtime_stack_reset(&out);
+	v8_walk(&heap.v8.base, &snap, &out);
+	assert_int_equal(out.n, 1);
+}
+
 static void with_each_layout(void (*test)(void))
 {
 	for (unsigned i = 0; i < v8_n_layouts; i++) {
@@ -411,6 +457,18 @@ static void collecting_garbage(void **state)
 	with_each_layout(check_work);
 }
 
+static void idle_when_nothing_is_called_back(void **state)
+{
+	(void)state;
+	with_each_layout(check_idle);
+}
+
+static void maglev_without_positions(void **state)
+{
+	(void)state;
+	with_each_layout(check_maglev_without_positions);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -421,6 +479,8 @@ int main(void)
 	        cmocka_unit_test(builtins_without_a_frame),
 	        cmocka_unit_test(inlining_without_end),
 	        cmocka_unit_test(web_assembly),
+	        cmocka_unit_test(idle_when_nothing_is_called_back),
+	        cmocka_unit_test(maglev_without_positions),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
