@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Writes tests/snapshots/cpython-VERSION-SOURCE/shapes.snapshot and .txt for each interpreter that
-tests/e2e/pythons.py finds, or for those named: runs tests/snapshots/shapes.py, records it by `csample
-snapshot`, compares what the replay says with what Python says, and leaves out what the replay does
-not need. The interpreter is shown at /opt/python in a mount namespace of its own, so that files do
-not say where it was installed; needs root. Build first: make build/csample tests."""
+tests/e2e/pythons.py finds, tests/snapshots/node-VERSION for each Node.js of tests/e2e/nodes.py, or for
+those named (3.12, node-20): runs tests/snapshots/shapes.py or .js, records it by `csample snapshot`,
+compares what the replay says with what the program says, and leaves out what the replay does not
+need. The interpreter is shown beneath /opt in a mount namespace of its own, so that files do not say
+where it was installed; needs root. Build first: make build/csample tests."""
 import ctypes
 import gzip
 import json
@@ -19,13 +20,15 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests/e2e"))
+import nodes  # noqa: E402
 import pythons  # noqa: E402
 
 CSAMPLE = ROOT / "build/csample"
-REPLAY = ROOT / "build/rel/tests/cpython/test_snapshots"
+REPLAY = ROOT / "build/rel/tests/decode/test_snapshots"
 MAGIC = b"CSREC 1\n"
 PIECE = 1024  # of long runs of memory, left out where they are not needed
 LONG = 4096
+BLANK = 256  # of what is left, made void
 CLONE_NEWNS = 0x20000
 
 
@@ -44,7 +47,7 @@ def pack(items):
 def neutral(path, prefix):
     """Where a file of the interpreter is shown; of what came with it only the name."""
     path = path.decode(errors="surrogateescape")
-    if path.startswith(str(prefix) + "/"):
+    if prefix and path.startswith(str(prefix) + "/"):
         path = "/opt/python" + path[len(str(prefix)):]
     elif path.startswith("/") and not path.startswith(("/usr/", "/opt/", "/lib")):
         path = "/opt/lib/" + path.rpartition("/")[2]
@@ -123,7 +126,44 @@ def reduce(items, path):
     return join(without(set())), wanted
 
 
-def check(text, truth):
+def spaced(body):
+    return re.sub(rb"[^\r\n]", b" ", body)
+
+
+def blank(items, path, wanted):
+    """What is read but does not matter becomes zeros; of text only where its lines end, may."""
+    items = list(items)
+    todo = []
+    for i, (tag, body) in enumerate(items):
+        if tag == b"MEMO":
+            todo += [(i, at) for at in range(8, len(body), BLANK) if any(body[at:at + BLANK])]
+
+    def with_void(some, void):
+        bodies = {i: bytearray(items[i][1]) for i, _ in some}
+        for i, at in some:
+            piece = bytes(bodies[i][at:at + BLANK])
+            bodies[i][at:at + BLANK] = void(piece)
+        return [(tag, bytes(bodies.get(i, body))) for i, (tag, body) in enumerate(items)]
+
+    def attempt(some, void):
+        nonlocal items
+        if not some:
+            return []
+        changed = with_void(some, void)
+        if replay(changed, path) == wanted:
+            items = changed
+            return []
+        if len(some) == 1:
+            return some
+        return attempt(some[:len(some) // 2], void) + attempt(some[len(some) // 2:], void)
+
+    left = attempt(todo, lambda piece: bytes(len(piece)))
+    text = [(i, at) for i, at in left if max(items[i][1][at:at + BLANK]) < 0x80 and min(items[i][1][at:at + BLANK]) >= 9]
+    attempt(text, spaced)
+    return items
+
+
+def check_python(text, truth):
     """Every Python frame as Python itself has it; the native ones are not known to it."""
     stacks, name = {}, None
     for line in text.decode().splitlines():
@@ -144,58 +184,121 @@ def check(text, truth):
     return count
 
 
+def check_node(text, truth):
+    """Every JavaScript frame of the threads that say where they are, as Node.js itself has it."""
+    threads, stack = [], None
+    for line in text.decode().splitlines():
+        if line.startswith("thread "):
+            stack = []
+            threads.append(stack)
+        elif match := re.fullmatch(r"  (\S.*) \((.*?):([0-9]+)(?::([0-9]+))?\)", line):
+            function, file, number, column = match.groups()
+            anonymous = function.startswith("(anonymous)")
+            stack.append(("(anonymous)" if anonymous else re.split(r"[. ]", function)[-1],
+                          "<anonymous>" if file == "?" else file, int(number), int(column or 0)))
+        elif not re.match(r"  \[|Node.js ", line):
+            raise SystemExit(f"what is this? {line}")
+    count = 0
+    for name, (error_stack, status) in truth.items():
+        assert NODE_TIERS[name](status), (name, status)
+        frames = nodes.frames_of(error_stack)
+        # The column of the leaf is not that of where it asked.
+        alike = [s for s in threads if s and [f[:3] for f in s] == [f[:3] for f in frames]
+                 and [f[3] for f in s[1:]] == [f[3] for f in frames[1:]]]
+        assert len(alike) >= 1, (name, frames, threads)
+        threads.remove(alike[0])
+        count += len(frames)
+    return count
+
+
+def topmost(bit):
+    """Of what the youngest frame of a function is: the bits of V8's OptimizationStatus after the one
+    that says it has a frame, which has moved by one and back."""
+    return lambda status: status >> (11 if status & 0x400 else 12) & 0xb1 == 1 << bit
+
+
+NODE_TIERS = {"optimized": topmost(0), "interpreted": topmost(4), "baseline": topmost(5), "maglev": topmost(7)}
+
+
 def command(*words):
     subprocess.run(words, check=True)
 
 
-def isolate(prefix):
+def isolate(exe, prefix, program):
+    """Shows an installation at /opt/NAME: a folder, or a file."""
     if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNS):
         raise OSError(ctypes.get_errno(), "unshare")
     command("mount", "--make-rprivate", "/")
     command("mount", "-t", "tmpfs", "none", "/opt")
-    os.mkdir("/opt/python")
+    shown = pathlib.Path("/opt/python" if prefix else "/opt/node")
+    if prefix:
+        shown.mkdir()
+    else:
+        shown.touch()
     if str(prefix) != "/usr":
-        command("mount", "--bind", prefix, "/opt/python")
-    pathlib.Path("/opt/shapes.py").write_bytes((ROOT / "tests/snapshots/shapes.py").read_bytes())
+        command("mount", "--bind", prefix or exe, shown)
+    pathlib.Path("/opt", program).write_bytes((ROOT / "tests/snapshots" / program).read_bytes())
 
 
-def record(python, folder):
-    isolate(python.prefix)
-    exe = python.exe if str(python.prefix) == "/usr" else pathlib.Path("/opt/python") / python.exe.relative_to(python.prefix)
-    report, out = pathlib.Path("/opt/report.json"), pathlib.Path("/opt/out")
+def record(argv, reports, prefix, check, folder, *options):
+    """Runs the program until there are all its reports, and takes its recording."""
+    out = pathlib.Path("/opt/out")
     env = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "LD_LIBRARY_PATH": "/opt/python/lib"}
-    target = subprocess.Popen([exe, "-s", "-S", "/opt/shapes.py", report], env=env, cwd="/opt")
+    target = subprocess.Popen(argv, env=env, cwd="/opt")
     try:
         for _ in range(3000):
-            if report.exists():
+            if all(r.exists() for r in reports.values()):
                 break
             time.sleep(0.01)
-        command(CSAMPLE, "snapshot", "-l", "-p", str(target.pid), "-o", out)
+        time.sleep(0.2)  # to where they sleep
+        command(CSAMPLE, "snapshot", *options, "-p", str(target.pid), "-o", out)
     finally:
         target.send_signal(signal.SIGKILL)
         target.wait()
-    items = list(rename(chunks(gzip.decompress(out.read_bytes())), python.prefix))
+    items = list(rename(chunks(gzip.decompress(out.read_bytes())), prefix))
     items, text = reduce(items, out)
-    frames = check(text, json.loads(report.read_text()))
+    frames = check(text, {name: json.loads(r.read_text()) for name, r in reports.items()})
+    items = blank(items, out, text)
     folder.mkdir(parents=True, exist_ok=True)
     packed = gzip.compress(pack(items), mtime=0)
     (folder / "shapes.snapshot").write_bytes(packed)
     (folder / "shapes.txt").write_bytes(text)
-    print(f"{folder.name}: {frames} frames as Python says, {len(packed)} bytes", flush=True)
+    print(f"{folder.name}: {frames} frames as the program says, {len(packed)} bytes", flush=True)
+
+
+def record_python(name):
+    python = pythons.find(name)
+    folder = ROOT / f"tests/snapshots/cpython-{python.version}{'t' if python.free_threaded else ''}-{python.source}"
+    isolate(python.exe, python.prefix, "shapes.py")
+    exe = python.exe if str(python.prefix) == "/usr" else pathlib.Path("/opt/python") / python.exe.relative_to(python.prefix)
+    report = pathlib.Path("/opt/report.json")
+    record([exe, "-s", "-S", "/opt/shapes.py", report], {"": report}, python.prefix,
+           lambda text, truth: check_python(text, truth[""]), folder, "-l")
+
+
+def record_node(major):
+    exe = nodes.find(major)
+    if not exe:
+        raise pythons.Missing(f"Node.js {major}")
+    workers = ["baseline", "optimized"] + (["maglev"] if major in ("24", "26") else [])
+    reports = {name: pathlib.Path(f"/opt/report.{name}") for name in ["interpreted"] + workers}
+    isolate(exe, None, "shapes.js")
+    record(["/opt/node", "--allow-natives-syntax", "/opt/shapes.js", "/opt/report", *workers], reports, None,
+           check_node, ROOT / f"tests/snapshots/node-{nodes.VERSIONS[major]}")
 
 
 def main(names):
     failed = 0
-    for name in names or pythons.ALL:
-        try:
-            python = pythons.find(name)
-        except pythons.Missing as missing:
-            print(f"SKIP {missing}")
-            continue
-        folder = ROOT / f"tests/snapshots/cpython-{python.version}{'t' if python.free_threaded else ''}-{python.source}"
+    for name in names or [*pythons.ALL, *(f"node-{major}" for major in nodes.ALL)]:
         pid = os.fork()  # each has its own mount namespace
         if not pid:
-            record(python, folder)
+            try:
+                if name.startswith("node-"):
+                    record_node(name.removeprefix("node-"))
+                else:
+                    record_python(name)
+            except pythons.Missing as missing:
+                print(f"SKIP {missing}")
             os._exit(0)
         failed += os.waitpid(pid, 0)[1] != 0
     return 1 if failed else 0

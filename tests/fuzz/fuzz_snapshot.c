@@ -48,10 +48,12 @@ static void look(struct decoder *d, struct decoding *p, struct recorded_thread *
 			continue;
 		decoder_name(d, th->stack.frames[i], &f);
 		seen += strlen(f.function) + (f.file ? strlen(f.file) : 0) + f.line;
-		if (rt && th->stack.frames[i].owner == rt->index && n < MAX_FRAMES)
+		if (rt && rt->ops->locals && th->stack.frames[i].owner == rt->index &&
+		    n < MAX_FRAMES)
 			rt->ops->locals(rt, &th->snap, n++, on_local, NULL);
 	}
-	if (rt && rt->ops->thread_name(rt, th->snap.tid, name, sizeof(name)))
+	if (rt && rt->ops->thread_name &&
+	    rt->ops->thread_name(rt, th->snap.tid, name, sizeof(name)))
 		seen += strlen(name);
 }
 

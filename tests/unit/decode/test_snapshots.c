@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The decoders on what real interpreters left: each tests/snapshots/RUNTIME-VERSION/NAME.snapshot
  * is decoded as a live process would be, and the text compared with NAME.txt beside it, which was
- * checked against what Python said when it was recorded. With a file as argument, prints its text.
+ * checked against what Python or Node.js said when it was recorded. With a file as argument, prints
+ * its text.
  */
 #include <glob.h>
 #include <setjmp.h>
@@ -48,7 +49,7 @@ static void add_thread(struct strbuf *b, struct recording *r, struct decoder *d,
 	struct runtime *rt = decoded.runtime;
 	char name[256] = "";
 	size_t n = 0;
-	if (rt)
+	if (rt && rt->ops->thread_name)
 		rt->ops->thread_name(rt, th->snap.tid, name, sizeof(name));
 	strbuf_add(b, "thread ");
 	strbuf_add_terminal(b, name);
@@ -65,8 +66,11 @@ static void add_thread(struct strbuf *b, struct recording *r, struct decoder *d,
 		decoder_name(d, *raw, &f);
 		strbuf_add(b, "  ");
 		strbuf_add_terminal(b, f.function);
-		strbuf_addf(b, " (%s:%u)\n", f.file ? f.file : "?", f.line);
-		if (rt && raw->owner == rt->index)
+		strbuf_addf(b, " (%s:%u", f.file ? f.file : "?", f.line);
+		if (f.kind == FRAME_JAVASCRIPT && f.column)
+			strbuf_addf(b, ":%u", f.column);
+		strbuf_add(b, ")\n");
+		if (rt && rt->ops->locals && raw->owner == rt->index)
 			rt->ops->locals(rt, &th->snap, n++, add_local, b);
 	}
 }
