@@ -17,7 +17,7 @@ MAY = {
     "unwind": TARGET | {"unwinder"},
     "decode": TARGET | {"decode"},
     "symbols": TARGET | {"symbols"},
-    "profile": BASE | {"profile"},
+    "profile": BASE | {"profile", "view"},
     "emit": BASE | {"profile", "format"},
     "engine": TARGET | {"decode", "trigger", "capture", "unwinder", "symbols", "engine", "recorded", "ledger", "once", "profile"},
     "cmd": None,  # all

@@ -90,6 +90,16 @@ static struct err *set_event(const struct option_row *row, const char *value, st
 	return set_choice(row, value, opt);
 }
 
+static struct err *set_rows(const struct option_row *row, const char *value, struct options *opt)
+{
+	char *end;
+	unsigned long n = strtoul(value, &end, 10);
+	if (*end || value[0] < '0' || value[0] > '9' || n > 1000000)
+		return err_new(ERR_USAGE, "'%s' is no number from 0 (all) to 1000000", value);
+	*(size_t *)member(row, opt) = n;
+	return NULL;
+}
+
 #define AT(m) offsetof(struct options, m)
 static const char what[] = "What to look at", how[] = "How", output[] = "Output",
                   frames[] = "Frames", other[] = "Other";
@@ -123,6 +133,20 @@ const struct option_row option_rows[] = {
 	  NULL, NULL },
 	{ 0, "nonblocking", NULL, CMD_RECORD | CMD_DUMP, set_flag, AT(nonblocking), how,
 	  "never stop a thread; what would need it is counted as lost", NULL, NULL },
+	{ 0, "top", NULL, CMD_REPORT, set_flag, AT(top), how,
+	  "a table of what took most (the default)", NULL, NULL },
+	{ 0, "tree", NULL, CMD_REPORT, set_flag, AT(tree), how,
+	  "each row of it with its callers above and what it calls below", NULL, NULL },
+	{ 0, "peek", "REGEX", CMD_REPORT, set_string, AT(peek), how,
+	  "the same for functions that match", NULL, NULL },
+	{ 0, "list", "REGEX", CMD_REPORT, set_string, AT(list), how,
+	  "figures per line of functions that match, with source where that is here", NULL, NULL },
+	{ 0, "by", "functions|lines|modules|threads", CMD_REPORT, set_choice, AT(by), how,
+	  "what a row is (default: a function)", NULL, NULL },
+	{ 0, "cum", NULL, CMD_REPORT, set_flag, AT(by_total), how,
+	  "sort by the time of a function and all it calls, not by its own", NULL, NULL },
+	{ 'n', "rows", "N", CMD_REPORT, set_rows, AT(rows), how,
+	  "at most N rows (default 20; 0: all)", NULL, NULL },
 	{ 'o', "output", "FILE", CMD_RECORD | CMD_SNAPSHOT, set_string, AT(output), output,
 	  "write to FILE; its ending gives the format; - is stdout", NULL, NULL },
 	{ 'f', "format", "FORMAT", CMD_RECORD | CMD_CONVERT, set_string, AT(format), output,
@@ -181,6 +205,15 @@ const struct command commands[] = {
 	  "  perf script | csample convert - app.speedscope.json\n"
 	  "  csample convert app.json - -f collapsed | grep work\n",
 	  cmd_convert },
+	{ CMD_REPORT, "report", "print a profile's tables",
+	  "FILE [OPTIONS]",
+	  "Reads a profile in any format that convert reads and prints where the time went: a row's own\n"
+	  "time, and in total with all it calls.",
+	  "  csample report app.pb.gz\n"
+	  "  csample report app.json --by lines -n 50\n"
+	  "  csample report app.json --peek '^parse_'\n"
+	  "  csample report app.pb.gz --list main\n",
+	  cmd_report },
 	{ CMD_DOCTOR, "doctor", "what works here, what does not, and how to fix it",
 	  "[-p PID] [-j]",
 	  "Tries what sampling needs with the privileges csample has now, on a process or, without\n"
@@ -399,7 +432,8 @@ static struct err *positional(struct cursor *c, const char *word)
 		c->opt->topic = word;
 		return NULL;
 	}
-	if (c->command->bit == CMD_CONVERT && c->opt->n_operands < 2) {
+	size_t max_operands = c->command->bit == CMD_CONVERT ? 2 : c->command->bit == CMD_REPORT;
+	if (c->opt->n_operands < max_operands) {
 		c->opt->operands[c->opt->n_operands++] = word;
 		return NULL;
 	}
@@ -451,6 +485,10 @@ static struct err *check(const struct command *command, struct options *opt)
 		return err_new(ERR_USAGE, "-p PID and -o FILE are needed");
 	if (command->bit == CMD_CONVERT && opt->n_operands < 2)
 		return err_new(ERR_USAGE, "from which file to which? csample convert IN OUT");
+	if (command->bit == CMD_REPORT && !opt->n_operands)
+		return err_new(ERR_USAGE, "of which file? csample report FILE");
+	if (opt->top + opt->tree + !!opt->peek + !!opt->list > 1)
+		return err_new(ERR_USAGE, "--top, --tree, --peek and --list: only one of them");
 	if (opt->core && opt->pid)
 		return err_new(ERR_USAGE, "-p %d and --core: only one of them", opt->pid);
 	if (opt->exe && !opt->core)
@@ -499,7 +537,7 @@ static struct err *parse_arguments(struct cursor *c)
 struct err *options_parse(int argc, char **argv, const struct command **command,
                           struct options *ret)
 {
-	*ret = (struct options){.rate_hz = 100};
+	*ret = (struct options){.rate_hz = 100, .rows = 20};
 	const char *name = argc > 1 ? argv[1] : "help";
 	if (!strcmp(name, "-h") || !strcmp(name, "--help"))
 		name = "help";

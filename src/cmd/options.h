@@ -15,6 +15,8 @@ enum opt_event { OPT_CPU, OPT_CYCLES, OPT_WALL };
 enum opt_native { OPT_NATIVE_OWN, OPT_NATIVE_ALL, OPT_NATIVE_NONE };
 enum opt_capture { OPT_CAPTURE_AUTO, OPT_CAPTURE_PREEMPT, OPT_CAPTURE_STOP };
 
+enum opt_by { OPT_BY_FUNCTIONS, OPT_BY_LINES, OPT_BY_MODULES, OPT_BY_THREADS };
+
 #define OPT_MAX_PIDS 256
 
 struct options {
@@ -45,12 +47,18 @@ struct options {
 	bool json; /* -j */
 	bool help; /* --help: parsing stops there */
 	const char *stats_json;
-	const char *debug;       /* --debug SUBSYSTEMS */
-	const char *snapshots;   /* --snapshots FILE: each snapshot, for tests */
-	const char *core;        /* --core FILE; NULL: not given */
-	const char *exe;         /* --exe PATH; NULL: not given */
-	const char *topic;       /* help: the command to explain; NULL: all */
-	const char *operands[2]; /* convert: the file to read, the file to write */
+	const char *debug;     /* --debug SUBSYSTEMS */
+	const char *snapshots; /* --snapshots FILE: each snapshot, for tests */
+	const char *core;      /* --core FILE; NULL: not given */
+	const char *exe;       /* --exe PATH; NULL: not given */
+	const char *topic;     /* help: the command to explain; NULL: all */
+	/* report: */
+	bool top, tree, by_total;
+	const char *peek, *list; /* regular expressions; NULL: not given */
+	enum opt_by by;
+	size_t rows; /* 0: all */
+	const char
+	        *operands[2]; /* convert: the file to read, the file to write; report: the first */
 	size_t n_operands;
 	char **child_argv; /* after --, NULL-terminated; NULL: none */
 };
@@ -64,6 +72,7 @@ enum {
 	CMD_VERSION = 1 << 3,
 	CMD_HELP = 1 << 4,
 	CMD_CONVERT = 1 << 6,
+	CMD_REPORT = 1 << 7,
 };
 
 struct command {
@@ -127,6 +136,7 @@ struct err *cmd_record(const struct options *opt, int *status);
 struct err *cmd_dump(const struct options *opt, int *status);
 struct err *cmd_doctor(const struct options *opt, int *status);
 struct err *cmd_snapshot(const struct options *opt, int *status);
+struct err *cmd_report(const struct options *opt, int *status);
 struct err *cmd_convert(const struct options *opt, int *status);
 struct err *cmd_version(const struct options *opt, int *status);
 struct err *cmd_help(const struct options *opt, int *status);

@@ -9,7 +9,7 @@ import pytest
 
 from conftest import CSAMPLE
 
-COMMANDS = {"record", "dump", "doctor", "version", "help"}
+COMMANDS = {"record", "dump", "convert", "report", "doctor", "version", "help"}
 
 
 def page(topic):
@@ -50,7 +50,7 @@ def script(tmp_path):
 def test_bash_completes(script):
     path = script("bash")
     assert complete_bash(path, "csample", "") == COMMANDS
-    assert complete_bash(path, "csample", "re") == {"record"}
+    assert complete_bash(path, "csample", "rec") == {"record"}
     assert complete_bash(path, "csample", "record", "--") == options_of("record")
     assert complete_bash(path, "csample", "doctor", "-") == options_of("doctor")
     assert complete_bash(path, "csample", "record", "-e", "") == {"cpu", "cycles", "wall"}

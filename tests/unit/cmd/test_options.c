@@ -59,7 +59,7 @@ static void forms_of_options(void **state)
 	        "record -p1234 -tF -d5",
 	        "record -tFp1234 --duration=5s",
 	        "rec --pid=0x4d2 --thr --func --dur 5000ms",
-	        "r --pid 1234 --threads --nolineno --duration 5",
+	        "rec --pid 1234 --threads --nolineno --duration 5",
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(same); i++) {
 		struct options opt = parsed(same[i], "record");
