@@ -59,7 +59,8 @@ static void add_chunk(struct strbuf *b, uint32_t tag, const void *bytes, size_t 
 {
 	add_u32(b, tag);
 	add_u32(b, (uint32_t)len);
-	strbuf_addn(b, bytes, len);
+	if (len)
+		strbuf_addn(b, bytes, len);
 }
 
 static struct page *page_at(struct recorder *r, uint64_t addr)
