@@ -65,6 +65,16 @@ static void push_at(struct walking *w, uint32_t entry, uint32_t script, int32_t 
 	push(w, entry, line, column);
 }
 
+/* "f [maglev, no lines]" */
+static uint32_t without_lines(struct v8 *v8, const struct v8_function *f)
+{
+	struct strbuf b = {0};
+	strbuf_addf(&b, "%s [maglev, no lines]", f->name);
+	const char *name = intern_n(v8->strings, b.s, b.len);
+	strbuf_free(&b);
+	return v8_entry(v8, name, v8_script_name(v8, f->script));
+}
+
 /* Innermost first: the chain of inlined functions that the position belongs to, then the function
  * itself. */
 static void push_optimized(struct walking *w, const struct v8_code *code, uint64_t lookup,
@@ -86,8 +96,10 @@ static void push_optimized(struct walking *w, const struct v8_code *code, uint64
 		last = id;
 	}
 	/* Maglev of V8 12 writes no positions: neither lines, nor what was inlined. */
-	if (!code->n_positions && code->kind == w->v8->layout.kind.maglev)
-		push(w, v8_entry(w->v8, intern(w->v8->strings, "[maglev, no lines]"), NULL), 0, 0);
+	if (!code->n_positions && code->kind == w->v8->layout.kind.maglev) {
+		push(w, without_lines(w->v8, f), f->line, f->column);
+		return;
+	}
 	push_at(w, f->entry, f->script, p ? v8_position_script(value) : -1, f->line, f->column);
 }
 
