@@ -20,8 +20,9 @@ TIERS = {
     "interpreted": ["--no-opt", "--no-sparkplug"],
     "baseline": ["--no-opt", "--always-sparkplug"],
     "optimized": ["--allow-natives-syntax", "--no-sparkplug"],
+    "maglev": ["--allow-natives-syntax", "--no-sparkplug"],
 }
-NO_MAGLEV = {"24", "26"}  # where the flag is known and Maglev is on
+MAGLEV = {"24", "26"}  # where it is on
 
 
 @pytest.fixture(params=nodes.ALL)
@@ -30,7 +31,7 @@ def node(request):
 
 
 def arguments(major, tier):
-    return TIERS[tier] + (["--no-maglev"] if major in NO_MAGLEV else [])
+    return TIERS[tier] + (["--no-maglev"] if major in MAGLEV and tier != "maglev" else [])
 
 
 def of_stack(text):
@@ -46,12 +47,13 @@ def of_dump(thread):
     return frames
 
 
-@pytest.mark.parametrize("tier", TIERS)
-def test_frames_are_those_of_error_stack(csample, start, node, tier):
-    major, exe = node
-    target = start(exe, *arguments(major, tier), PLACES, *(["optimize"] if tier == "optimized" else []))
+@pytest.mark.parametrize("major, tier", [(m, t) for m in nodes.ALL for t in TIERS if t != "maglev" or m in MAGLEV])
+def test_frames_are_those_of_error_stack(csample, start, major, tier):
+    exe = nodes.require(major)
+    mode = {"optimized": ["optimize"], "maglev": ["maglev"]}.get(tier, [])
+    target = start(exe, *arguments(major, tier), PLACES, *mode)
     stack, optimized = json.loads(target.read_line())
-    assert optimized == (tier == "optimized")
+    assert optimized == bool(mode)
     wait_until(lambda: state_of(target.pid) == "S", what="its sleep")
     result = csample("dump", "-p", target.pid, "--json")
     assert result.status == 0, result

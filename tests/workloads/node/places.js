@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Calls through functions of all kinds down to a place where it says what its own Error().stack is,
 // as one line of JSON, with whether outer() is optimized, and sleeps there for good.
-// places.js [optimize]
+// places.js [optimize|maglev]
 'use strict';
 Error.stackTraceLimit = 100;
 const cell = new Int32Array(new SharedArrayBuffer(4));
@@ -94,12 +94,13 @@ function warm() {
     }
 }
 let isOptimized = () => false;
-if (process.argv[2] === 'optimize') {
+if (process.argv[2]) {
   // kOptimized of V8's src/runtime/runtime.h.
   const bit = parseInt(process.versions.v8) < 14 ? 16 : 8;
   isOptimized = new Function('f', `return (%GetOptimizationStatus(f) & ${bit}) !== 0`);
   const prepare = new Function('f', '%PrepareFunctionForOptimization(f)');
-  const optimize = new Function('f', '%OptimizeFunctionOnNextCall(f)');
+  const optimize = new Function('f', process.argv[2] === 'maglev' ? '%OptimizeMaglevOnNextCall(f)' :
+    '%OptimizeFunctionOnNextCall(f)');
   for (const f of [inner, middle, outer])
     prepare(f);
   warm();
