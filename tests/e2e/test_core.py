@@ -230,7 +230,7 @@ def assert_stacks(dumped, truth):
 
 def test_python_that_crashed_in_c(dump, crash):
     """faulthandler has a stack of its own for its handler, and raises the signal there again."""
-    code = ("import faulthandler, ctypes\nfaulthandler.enable()\n"
+    code = ("import faulthandler, ctypes, threading; faulthandler.enable()\n\n"
             "def fall(n):\n    return fall(n - 1) if n else ctypes.string_at(1)\nfall(3)\n")
     core, _ = crash(sys.executable, "-c", code)
     report, _ = dump(core, "--locals")
