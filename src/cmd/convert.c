@@ -30,7 +30,7 @@ struct err *cmd_convert(const struct options *opt, int *status)
 	(void)status;
 	const struct format *format = NULL;
 	struct err *err = choose_format(opt, &format);
-	if (err)
+	if (err || !format)
 		return err;
 	struct strings *strings = strings_create();
 	struct profile *p = profile_create(strings);

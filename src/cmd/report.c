@@ -171,12 +171,14 @@ static size_t print_graph(struct report *r, const regex_t *pattern)
 	if (edges.n)
 		qsort_r(edges.items, edges.n, sizeof(*edges.items), heavier_edge, r);
 	uint64_t sum = 0;
-	for (size_t i = 0; i < n && shown < r->n_rows; i++) {
+	size_t n_matching = 0; /* which come first in order, the heaviest of them first */
+	for (size_t i = 0; i < n; i++)
+		if (!pattern || !regexec(pattern, rows[order[i]].frame.function, 0, NULL, 0))
+			order[n_matching++] = order[i];
+	for (size_t i = 0; i < n_matching && shown < r->n_rows; i++) {
 		const struct view_row *row = &rows[order[i]];
-		if (pattern && regexec(pattern, row->frame.function, 0, NULL, 0))
-			continue;
 		if (!shown++) {
-			print_head(r, n < r->n_rows ? n : r->n_rows, n);
+			print_head(r, n_matching < r->n_rows ? n_matching : r->n_rows, n);
 			fprintf(r->out, "%10s %7s %7s %10s %7s %10s %7s | %s\n%s", "own", "own%",
 			        "sum%", "total", "total%", "calls", "calls%", "context", rule);
 		}

@@ -41,10 +41,8 @@ static void unescape(const char *s, size_t len, struct strbuf *b)
 	unsigned cp;
 	for (size_t i = 0; i < len; i++) {
 		size_t left = len - i - 1;
-		char next = left ? s[i + 1] : 0;
-		if (s[i] != '\\') {
-			strbuf_addc(b, s[i]);
-		} else if (next == '\\' || next == 'n' || next == 't') {
+		char next = left && s[i] == '\\' ? s[i + 1] : 0;
+		if (next == '\\' || next == 'n' || next == 't') {
 			strbuf_addc(b, next == 'n' ? '\n' : next == 't' ? '\t' : '\\');
 			i++;
 		} else if (next == 'x' && left > 2 && hex(s + i + 2, 2, &cp) && cp && cp < 0x80) {

@@ -30,36 +30,43 @@ static int compare_edges(const void *a, const void *b)
 	return x->callee < y->callee ? -1 : x->callee > y->callee;
 }
 
+struct graph {
+	VEC(struct view_edge) edges;
+	VEC(uint32_t) last; /* per edge, the leaf + 1 that counted on it last */
+	struct map64 known; /* caller and callee: index + 1 */
+};
+
+static void add_call(struct graph *g, uint32_t caller, uint32_t callee, uint32_t leaf,
+                     const uint64_t *values)
+{
+	uint64_t *index = map64_put(&g->known, (uint64_t)caller << 32 | callee);
+	if (!*index) {
+		*vec_add(&g->edges) = (struct view_edge){.caller = caller, .callee = callee};
+		*vec_add(&g->last) = 0;
+		*index = g->edges.n;
+	}
+	if (g->last.items[*index - 1] == leaf + 1)
+		return;
+	g->last.items[*index - 1] = leaf + 1;
+	add(g->edges.items[*index - 1].values, values);
+}
+
 struct view_edge *view_edges(struct view *v, size_t *n_ret)
 {
-	VEC(struct view_edge) edges = {0};
-	VEC(uint32_t) last = {0}; /* per edge, the leaf + 1 that counted on it last */
-	struct map64 known = {0};
+	_cleanup_free_ struct graph *g = mem_zalloc(sizeof(*g));
 	for (uint32_t leaf = 0; next_leaf(v, &leaf); leaf++) {
 		size_t n;
 		const uint32_t *path = view_path(v, leaf, &n);
-		for (size_t i = 0; i + 1 < n; i++) {
-			if (path[i] == path[i + 1] && v->config.kind == VIEW_MODULES)
-				continue;
-			uint64_t *index = map64_put(&known, (uint64_t)path[i + 1] << 32 | path[i]);
-			if (!*index) {
-				*vec_add(&edges) = (struct view_edge){.caller = path[i + 1],
-				                                      .callee = path[i]};
-				*vec_add(&last) = 0;
-				*index = edges.n;
-			}
-			if (last.items[*index - 1] == leaf + 1)
-				continue;
-			last.items[*index - 1] = leaf + 1;
-			add(edges.items[*index - 1].values, v->seen.items[leaf].self);
-		}
+		for (size_t i = 0; i + 1 < n; i++)
+			if (path[i] != path[i + 1] || v->config.kind != VIEW_MODULES)
+				add_call(g, path[i + 1], path[i], leaf, v->seen.items[leaf].self);
 	}
-	map64_free(&known);
-	vec_free(&last);
-	if (edges.n)
-		qsort(edges.items, edges.n, sizeof(*edges.items), compare_edges);
-	*n_ret = edges.n;
-	return edges.items;
+	map64_free(&g->known);
+	vec_free(&g->last);
+	if (g->edges.n)
+		qsort(g->edges.items, g->edges.n, sizeof(*g->edges.items), compare_edges);
+	*n_ret = g->edges.n;
+	return g->edges.items;
 }
 
 struct builder {
