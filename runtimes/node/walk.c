@@ -260,10 +260,12 @@ static void walk_frame(struct walking *w, struct v8_frame *frame)
 /* The event loop calls back from where it waits: it is idle only when nothing of Node is on top. */
 static bool is_called_back(const struct v8 *v8, const struct stack *native, size_t i)
 {
-	for (size_t k = 0; k < i; k++)
-		if (native->frames[k].kind != RAW_NATIVE ||
-		    native->frames[k].owner == v8->base.image->id)
+	for (size_t k = 0; k < i; k++) {
+		const struct raw_frame *raw = &native->frames[k];
+		if (raw->kind == RAW_ANON ||
+		    (raw->kind == RAW_NATIVE && raw->owner == v8->base.image->id))
 			return true;
+	}
 	return false;
 }
 

@@ -371,7 +371,12 @@ static void check_idle(void)
 	v8_walk(&heap.v8.base, &snap, &out);
 	assert_int_equal(out.n, 1);
 	expect(0, "(idle)", 0);
+	native.frames[0].kind = RAW_KERNEL;
+	runtime_stack_reset(&out);
+	v8_walk(&heap.v8.base, &snap, &out);
+	assert_int_equal(out.n, 1);
 	/* It calls back. */
+	native.frames[0].kind = RAW_NATIVE;
 	native.frames[0].owner = 1;
 	runtime_stack_reset(&out);
 	v8_walk(&heap.v8.base, &snap, &out);
