@@ -24,11 +24,11 @@ extern const uint64_t recorded_marker;
 const uint64_t recorded_marker = 0x1122334455667788;
 
 /* Functions of which only those with frames, the first and the last are kept. */
-#define CODE(name)                             \
-	int name(int x);                       \
-	__attribute__((noipa)) int name(int x) \
-	{                                      \
-		return x + __LINE__;           \
+#define CODE(name)                                \
+	int name(int x);                          \
+	__attribute__((noinline)) int name(int x) \
+	{                                         \
+		return x + __LINE__;              \
 	}
 /* clang-format off */
 CODE(code_a)
