@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dump_locals.h"
 
-
 #include <csample/clock.h>
 #include <csample/vec.h>
 

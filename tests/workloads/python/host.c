@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A program of C that runs Python inside, as servers do: host SCRIPT. Its own functions are below and
- * between the Python ones: main -> host_serve -> Python -> host.call -> host_callback -> Python. */
+/* A program of C that runs Python inside, as servers do: host SCRIPT. Its own functions are below
+ * and between the Python ones: main -> host_serve -> Python -> host.call -> host_callback ->
+ * Python. */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
