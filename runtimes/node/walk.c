@@ -28,6 +28,7 @@ struct v8_frame {
 	uint64_t pc, lookup; /* lookup: of the call, where pc is a return address */
 	uint64_t fp, vaddr;  /* vaddr: as linked, 0 in generated code */
 	bool is_exact, is_jit, is_top;
+	bool has_regs; /* its registers are the thread's: only a builtin without frame is on top */
 	uint64_t words[FRAME_WORDS];
 };
 
@@ -122,7 +123,7 @@ static int64_t interpreted_offset(struct walking *w, const struct v8_frame *fram
 	const struct regs *r = &w->snap->regs;
 	int64_t first = (int64_t)w->v8->layout.bytecode.first - 1;
 	int32_t slot;
-	if (frame->is_exact && regs_known(r, REG_OFFSET) && regs_known(r, REG_BYTECODE) &&
+	if (frame->has_regs && regs_known(r, REG_OFFSET) && regs_known(r, REG_BYTECODE) &&
 	    r->r[REG_BYTECODE] == frame->words[1] && r->r[REG_OFFSET] >= (uint64_t)first &&
 	    r->r[REG_OFFSET] < INT32_MAX)
 		return (int64_t)r->r[REG_OFFSET] - first;
@@ -291,6 +292,7 @@ void v8_walk(struct runtime *rt, const struct snapshot *snap, struct runtime_sta
 	const struct stack *native = out->native;
 	struct walking w = {v8, snap, out, false};
 	struct v8_frame frame;
+	bool top_is_builtin = false;
 	if (!native)
 		return;
 	v8->snap = snap;
@@ -302,9 +304,14 @@ void v8_walk(struct runtime *rt, const struct snapshot *snap, struct runtime_sta
 		uint64_t cfa = native->cfas[i];
 		bool is_top = i == 0 && frame.is_exact;
 		frame.is_top = is_top;
+		top_is_builtin |= is_top && frame.vaddr;
 		if (cfa && (!is_top || !regs_known(&snap->regs, REG_FP) ||
 		            cfa == snap->regs.r[REG_FP] + 16)) {
 			frame.fp = cfa - 16;
+			/* Handlers of bytecodes are called by the interpreter, in its frame. */
+			frame.has_regs = i <= 1 && top_is_builtin &&
+			                 regs_known(&snap->regs, REG_FP) &&
+			                 frame.fp == snap->regs.r[REG_FP];
 			walk_frame(&w, &frame);
 			out->end = WALK_WHOLE;
 		} else if (is_top && frame.is_jit && push_frameless(&w, &frame)) {

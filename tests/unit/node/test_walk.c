@@ -149,6 +149,24 @@ static void check_interpreted(void)
 	v8_walk(&heap.v8.base, &snap, &out);
 	expect(0, "f", 3);
 	expect(1, "f", 3);
+	/* The handler of a bytecode is called, and has no frame. */
+	native.n = 0;
+	push_native(RAW_NATIVE, 0x1500, 10, 0);
+	push_native(RAW_NATIVE, 0x1234, 20, RAW_RETURN);
+	push_native(RAW_NATIVE, 0x1300, 40, RAW_RETURN);
+	runtime_stack_reset(&out);
+	v8_walk(&heap.v8.base, &snap, &out);
+	assert_int_equal(out.n, 2);
+	expect(0, "f", 3);
+	/* What C++ left in the registers is not meant. */
+	native.frames[0].addr = 0x99999;
+	runtime_stack_reset(&out);
+	v8_walk(&heap.v8.base, &snap, &out);
+	assert_int_equal(out.n, 2);
+	expect(0, "f", 2);
+	native.n = 0;
+	push_native(RAW_NATIVE, 0x1234, 20, 0);
+	push_native(RAW_NATIVE, 0x1300, 40, RAW_RETURN);
 	/* Of another function they tell nothing. */
 	regs_set(&snap.regs, 12, code + 8);
 	runtime_stack_reset(&out);
