@@ -220,7 +220,14 @@ def test_gil_of_what_has_none(csample, workload, tmp_path):
 @pytest.mark.parametrize("version", VERSIONS)
 def test_dump_tells_of_runtime_threads_and_lock(version, python, dump, csample):
     target, script = python(version, BUSY)
-    report = dump(target.pid)
+    report = {}
+
+    def all_wait():
+        report.update(dump(target.pid))
+        seen = {f["function"] for t in report["threads"] for f in t["frames"]}
+        return {"sleeps", "waits", "spin"} <= seen
+
+    wait_until(all_wait, what="each thread in its function")  # "ready" is said before
     full = pythons.require(version).version
     assert report["runtimes"] == [{"name": "python", "version": full}]
     threads = {t["name"]: t for t in report["threads"]}
