@@ -124,20 +124,24 @@ def test_native_frames_without_the_interpreters_own(version, python, record):
     target, _ = python(version, BUSY)
     stacks, stats, _ = record(target.pid, "-d", "1", "-r", "500")
     assert share_of(stacks, "in_c") > 0.9, stacks
-    for stack in stacks:
-        assert not any(MACHINERY.search(f) for f in stack), stack
+    # As an evaluator begins, 3.11 and 3.12 do not know for a moment what it runs.
+    torn = {stack for stack in stacks if any(f.startswith("[python") or MACHINERY.search(f) for f in stack)}
+    few = 2 + 0.02 * sum(stacks.values())
+    assert sum(stacks[stack] for stack in torn) <= (few if version == "3.12" else 0), torn
+    for stack in set(stacks) - torn:
         outermost = next(i for i, f in enumerate(stack) if is_python(f))
         assert stack[outermost].startswith(("_bootstrap", "Thread._bootstrap")), stack
         assert 1 <= outermost <= 3, stack  # how the thread was started, and no more
     # key() is called by code of list.sort(), which is called by in_c().
-    between = [stack for stack in stacks if stack[-1].startswith("key ")]
+    between = [stack for stack in set(stacks) - torn if stack[-1].startswith("key ")]
     assert between, stacks
     for stack in between:
         i = next(i for i, f in enumerate(stack) if f.startswith("in_c "))
         assert not any(is_python(f) for f in stack[i + 1:-1]), stack
         if version != "3.14":  # stripped: what list.sort() is called there, nobody knows
             assert any("list_sort" in f for f in stack[i + 1:-1]), stack
-    assert not any(name.startswith("python_") for name in stats["errors"]), stats
+    lost = sum(count for name, count in stats["errors"].items() if name.startswith("python_"))
+    assert lost <= (few if version == "3.12" else 0), stats
 
 
 @pytest.mark.parametrize("version", VERSIONS)
