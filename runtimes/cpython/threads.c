@@ -8,7 +8,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <csample/clock.h>
 #include <csample/hash.h>
@@ -55,13 +54,6 @@ struct py_threads {
 	uint32_t tid_at; /* in struct pthread */
 	bool had_interpreters;
 };
-
-static uint64_t monotonic_ns(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000ULL + (uint64_t)t.tv_nsec;
-}
 
 static struct table *table_create(struct py_thread **all, size_t n)
 {
@@ -439,7 +431,7 @@ struct err *py_threads_refresh(struct py *py)
 {
 	struct py_threads *t = py->threads;
 	bool readable;
-	uint64_t heads = hash_heads(py, &readable), now = monotonic_ns();
+	uint64_t heads = hash_heads(py, &readable), now = now_ns();
 	collect(t);
 	if (!readable || (!heads && t->had_interpreters))
 		return &err_gone;
@@ -456,7 +448,7 @@ struct err *py_threads_refresh(struct py *py)
 void py_threads_missing(struct py *py, pid_t tid)
 {
 	struct py_threads *t = py->threads;
-	uint64_t now = monotonic_ns();
+	uint64_t now = now_ns();
 	bool whole;
 	if (now - t->missing_ns < t->missing_wait_ns)
 		return;
