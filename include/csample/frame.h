@@ -18,6 +18,12 @@ enum frame_kind {
 	FRAME_KINDS
 };
 
+/* Of an interpreter: people know such a frame by its line, a native one by its module. */
+static inline bool frame_kind_is_script(enum frame_kind kind)
+{
+	return kind == FRAME_PYTHON || kind == FRAME_JAVASCRIPT;
+}
+
 /* A named frame. Strings are interned and NULL where a fact is not known; 0 likewise. */
 struct frame {
 	enum frame_kind kind;

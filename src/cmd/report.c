@@ -38,8 +38,7 @@ void report_name(const struct report *r, const struct view_row *row)
 	static const struct emit_options opt = {0};
 	struct strbuf label = {0}, shown = {0};
 	frame_label(&row->frame, &opt, &label);
-	if (row->frame.line && row->frame.file && row->frame.kind != FRAME_PYTHON &&
-	    row->frame.kind != FRAME_JAVASCRIPT)
+	if (row->frame.line && row->frame.file && !frame_kind_is_script(row->frame.kind))
 		strbuf_addf(&label, " (%s:%" PRIu32 ")", frame_short_path(row->frame.file),
 		            row->frame.line);
 	strbuf_add_terminal(&shown, label.s);

@@ -7,8 +7,7 @@
 void frame_label(const struct frame *f, const struct emit_options *opt, struct strbuf *b)
 {
 	strbuf_add(b, f->function && f->function[0] ? f->function : "[unknown]");
-	bool is_script = f->kind == FRAME_PYTHON || f->kind == FRAME_JAVASCRIPT;
-	if (!is_script || opt->functions || !f->file)
+	if (!frame_kind_is_script(f->kind) || opt->functions || !f->file)
 		return;
 	strbuf_add(b, " (");
 	strbuf_add(b, opt->full_filenames ? f->file : frame_short_path(f->file));

@@ -38,8 +38,7 @@ static uint32_t frame_number(struct writer *w, const struct frame *f)
 		strbuf_add_json(&b, f->module);
 	}
 	/* As labels do: a native function is one, whatever its line. */
-	bool is_script = f->kind == FRAME_PYTHON || f->kind == FRAME_JAVASCRIPT;
-	if (is_script && f->file && f->line && !w->opt->functions)
+	if (frame_kind_is_script(f->kind) && f->file && f->line && !w->opt->functions)
 		strbuf_addf(&b, ",\"line\":%" PRIu32, f->line);
 	strbuf_addc(&b, '}');
 	uint64_t *number = map64_put(&w->known, (uintptr_t)intern(w->texts, b.s));

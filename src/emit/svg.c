@@ -214,7 +214,7 @@ static size_t row_y(const struct picture *pic, size_t depth)
 static void add_where(struct picture *pic, const struct tree_node *node)
 {
 	const struct tree_label *label = &pic->t->labels[node->label];
-	bool is_native = label->kind != FRAME_PYTHON && label->kind != FRAME_JAVASCRIPT;
+	bool is_native = !frame_kind_is_script(label->kind);
 	struct strbuf *b = &pic->b;
 	if (kinds[label->kind].name) {
 		strbuf_addf(b, "\n%s", kinds[label->kind].name);

@@ -59,7 +59,7 @@ static uint64_t id_of(struct map64 *ids, const char *s)
 
 static uint32_t label_of(struct builder *b, const struct frame *f)
 {
-	bool is_script = f->kind == FRAME_PYTHON || f->kind == FRAME_JAVASCRIPT;
+	bool is_script = frame_kind_is_script(f->kind);
 	strbuf_clear(&b->buf);
 	b->config->text(f, b->config->opt, &b->buf);
 	struct tree_label label = {
