@@ -28,8 +28,8 @@ struct sink ledger_sink(struct ledger *l);
 /* After engine_stop(): gives what no snapshot carried a home, and completes stats with the
  * profile's totals. */
 void ledger_settle(struct ledger *l, struct stats *stats);
-/* With lock_only: a runtime that was met and has no lock; NULL: none. */
-struct runtime *ledger_lockless(const struct ledger *l);
+/* With lock_only: a runtime that was met and may have a lock, see runtime_ops; NULL: none. */
+struct runtime *ledger_locking(const struct ledger *l);
 /* Names all locations that have no name yet. images: of the run. */
 void ledger_name(struct ledger *l, struct images *images, struct symbols *symbols,
                  struct decoder *decoder);

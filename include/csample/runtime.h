@@ -153,7 +153,7 @@ struct runtime_ops {
 	void (*locals)(struct runtime *rt, const struct snapshot *snap, size_t frame,
 	               runtime_visit_local *visit, void *arg);
 	void (*tasks)(struct runtime *rt, runtime_visit_task *visit, void *arg);
-	/* Has it a lock that one thread at a time holds (GIL)? */
+	/* Has it a lock that one thread at a time holds (GIL)? NULL: such a runtime never has. */
 	bool (*has_lock)(struct runtime *rt);
 	/* Optional: the releases it can read, for people: "3.6 to 3.15". */
 	void (*releases)(char *buf, size_t len);

@@ -152,20 +152,23 @@ static struct err *check_gil(struct recording *r)
 {
 	if (!r->opt->gil || r->opt->child_argv || is_several(r))
 		return NULL;
-	struct runtime *rt[1];
+	struct runtime *rt[4];
 	struct decoding *p = decoding_open(r->decoder, r->target);
 	decoding_refresh(p);
 	uint64_t end = now_ns() + STARTING_NS;
-	while (!decoding_runtimes(p, rt, 1) && decoding_is_starting(p) && now_ns() < end) {
+	while (!decoding_runtimes(p, rt, 4) && decoding_is_starting(p) && now_ns() < end) {
 		usleep(1000);
 		decoding_refresh(p);
 	}
 	struct err *err = NULL;
-	if (!decoding_runtimes(p, rt, 1))
+	size_t i = 0, n = decoding_runtimes(p, rt, 4);
+	while (i < n && !rt[i]->ops->has_lock)
+		i++;
+	if (i == n)
 		err = err_new(ERR_USAGE, "--gil: process %d runs no Python that csample can read",
 		              (int)r->target->pid);
-	else if (!rt[0]->ops->has_lock || !rt[0]->ops->has_lock(rt[0]))
-		err = no_lock(rt[0]);
+	else if (!rt[i]->ops->has_lock(rt[i]))
+		err = no_lock(rt[i]);
 	decoding_close(p);
 	return err;
 }
@@ -314,10 +317,11 @@ static struct err *nothing(const struct recording *r, const struct stats *stats)
 {
 	if (!r->opt->gil)
 		return summary_nothing(stats, r->opt->event == OPT_WALL);
-	struct runtime *lockless = ledger_lockless(r->ledger);
-	if (lockless)
-		return no_lock(lockless);
-	if (!stats->runtimes[0].name)
+	struct runtime *locking = ledger_locking(r->ledger);
+	if (locking && !locking->ops->has_lock(locking))
+		return no_lock(locking);
+	/* Else check_gil() has seen one, and it was idle. */
+	if (!locking && (r->opt->child_argv || is_several(r)))
 		return err_new(ERR_USAGE, "--gil: what was sampled runs no Python that csample "
 		                          "can read");
 	return err_new(ERR_SYS, "not one sample of a thread that held the GIL");

@@ -43,7 +43,7 @@ struct ledger {
 	uint64_t n_ended;
 	struct raw_frame *frames; /* a stack and its marks */
 	size_t cap_frames;
-	struct runtime *lockless;
+	struct runtime *locking;
 };
 
 struct ledger *ledger_create(struct profile *profile, const struct ledger_config *config)
@@ -218,8 +218,8 @@ static void on_locked_stack(struct ledger *l, struct account *a, const struct sn
 {
 	struct runtime *rt = decoded->runtime;
 	a->asleep = 0;
-	if (rt && !(rt->ops->has_lock && rt->ops->has_lock(rt)))
-		l->lockless = rt;
+	if (rt && rt->ops->has_lock)
+		l->locking = rt;
 	if (!decoded->holds_lock)
 		return;
 	uint32_t node = add_stack(l, a, snap->pid, stack, decoded);
@@ -334,9 +334,9 @@ struct sink ledger_sink(struct ledger *l)
 	};
 }
 
-struct runtime *ledger_lockless(const struct ledger *l)
+struct runtime *ledger_locking(const struct ledger *l)
 {
-	return l->lockless;
+	return l->locking;
 }
 
 /* What ended threads used after their last snapshot is known only in sum. Each tick stands for a

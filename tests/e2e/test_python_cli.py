@@ -2,11 +2,12 @@
 """What the options of record and dump do on Python programs."""
 import json
 import re
+import shutil
 
 import pytest
 
 import pythons
-from conftest import functions_of, share_of, wait_until
+from conftest import functions_of, share_of, state_of, wait_until
 
 VERSIONS = ["3.8", "3.12", "3.14"]
 
@@ -211,11 +212,23 @@ def test_gil_leaves_out_who_computes_without_it(version, python, record):
     assert stats["samples"] == sum(held.values())
 
 
-def test_gil_of_what_has_none(csample, workload, tmp_path):
+def test_gil_of_an_idle_process(python, csample, tmp_path):
+    target, _ = python("3.12", "import time\nprint('ready', flush=True)\ntime.sleep(1000)")
+    wait_until(lambda: state_of(target.pid) == "S", what="its sleep")
+    result = csample("record", "--gil", "-p", target.pid, "-d", "0.3s", "-o", tmp_path / "x.svg")
+    assert result.status == 1 and "held the GIL" in result.err, result
+
+
+def test_gil_of_what_has_none(csample, workload, start, tmp_path):
     target = workload("split", "60")
     result = csample("record", "--gil", "-p", target.pid, "-d", "1", "-o", tmp_path / "x.svg")
     assert result.status == 2 and "--gil" in result.err and "Python" in result.err, result
     assert not (tmp_path / "x.svg").exists()
+    if shutil.which("node"):  # a runtime too, but none that could have a lock
+        spinning = start("node", "-e", "console.log('ready'); for (;;) {}")
+        spinning.wait_for("ready")
+        result = csample("record", "--gil", "-p", spinning.pid, "-d", 1, "-o", tmp_path / "x.svg")
+        assert result.status == 2 and "no Python" in result.err, result
     loop = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done"
     result = csample("record", "--gil", "-o", tmp_path / "x.svg", "--", "sh", "-c", loop)
     assert result.status == 2 and "--gil" in result.err, result
