@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table of options, and the parser that follows it. */
+/* The parser of command lines: follows the tables of commands and options. */
 #include "options.h"
 
 #include <stdlib.h>
@@ -8,237 +8,6 @@
 #include <csample/format.h>
 #include <csample/log.h>
 #include <csample/mem.h>
-
-static void *member(const struct option_row *row, struct options *opt)
-{
-	return (char *)opt + row->at;
-}
-
-static struct err *set_flag(const struct option_row *row, const char *value, struct options *opt)
-{
-	(void)value;
-	*(bool *)member(row, opt) = true;
-	return NULL;
-}
-
-static struct err *set_string(const struct option_row *row, const char *value, struct options *opt)
-{
-	if (!*value)
-		return err_new(ERR_USAGE, "the value is empty");
-	*(const char **)member(row, opt) = value;
-	return NULL;
-}
-
-static struct err *set_pid(const struct option_row *row, const char *value, struct options *opt)
-{
-	(void)row;
-	for (const char *p = value; p; p = *p ? p + 1 : NULL) {
-		size_t len = strcspn(p, ",");
-		_cleanup_free_ char *one = mem_strndup(p, len);
-		pid_t pid;
-		struct err *err = value_pid(one, &pid);
-		if (err)
-			return err;
-		bool known = false;
-		for (size_t i = 0; i < opt->n_pids; i++)
-			known |= opt->pids[i] == pid;
-		if (!known && opt->n_pids == OPT_MAX_PIDS)
-			return err_new(ERR_USAGE, "more than %d processes", OPT_MAX_PIDS);
-		if (!known)
-			opt->pids[opt->n_pids++] = pid;
-		opt->pid = opt->pids[0];
-		p += len;
-	}
-	return NULL;
-}
-
-static struct err *set_tid(const struct option_row *row, const char *value, struct options *opt)
-{
-	return value_pid(value, member(row, opt));
-}
-
-static struct err *set_rate(const struct option_row *row, const char *value, struct options *opt)
-{
-	return value_rate(value, member(row, opt));
-}
-
-static struct err *set_duration(const struct option_row *row, const char *value,
-                                struct options *opt)
-{
-	opt->duration_set = true;
-	return value_duration(value, member(row, opt));
-}
-
-/* One of the words of row->arg; stores its index, which is the value of the enum. */
-static struct err *set_choice(const struct option_row *row, const char *value, struct options *opt)
-{
-	unsigned index = 0;
-	for (const char *p = row->arg; p; index++) {
-		size_t len = strcspn(p, "|");
-		if (strlen(value) == len && !memcmp(p, value, len)) {
-			*(unsigned *)member(row, opt) = index;
-			return NULL;
-		}
-		p = p[len] ? p + len + 1 : NULL;
-	}
-	return err_new(ERR_USAGE, "'%s' is not one of %s", value, row->arg);
-}
-
-static struct err *set_event(const struct option_row *row, const char *value, struct options *opt)
-{
-	opt->event_set = true;
-	return set_choice(row, value, opt);
-}
-
-static struct err *set_rows(const struct option_row *row, const char *value, struct options *opt)
-{
-	char *end;
-	unsigned long n = strtoul(value, &end, 10);
-	if (*end || value[0] < '0' || value[0] > '9' || n > 1000000)
-		return err_new(ERR_USAGE, "'%s' is no number from 0 (all) to 1000000", value);
-	*(size_t *)member(row, opt) = n;
-	return NULL;
-}
-
-#define AT(m) offsetof(struct options, m)
-static const char what[] = "What to look at", how[] = "How", output[] = "Output",
-                  frames[] = "Frames", other[] = "Other";
-
-/* clang-format off */
-const struct option_row option_rows[] = {
-	{ 'p', "pid", "PID[,PID]", CMD_RECORD | CMD_DUMP | CMD_DOCTOR | CMD_SNAPSHOT, set_pid, AT(pid), what,
-	  "the process; record and dump take several", NULL, NULL },
-	{ 's', "subprocesses", NULL, CMD_RECORD | CMD_DUMP, set_flag, AT(subprocesses), what,
-	  "its child processes too, and theirs; record follows those created later", NULL,
-	  NULL },
-	{ 0, "core", "FILE", CMD_DUMP, set_string, AT(core), what,
-	  "a core file instead of a process", NULL, NULL },
-	{ 0, "exe", "PATH", CMD_DUMP, set_string, AT(exe), what,
-	  "with --core: the program it is of, if that is not where it was", NULL, NULL },
-	{ 0, "tid", "TID", CMD_SNAPSHOT, set_tid, AT(tid), what,
-	  "this thread only", NULL, NULL },
-	{ 'e', "event", "cpu|cycles|wall", CMD_RECORD, set_event, AT(event), what,
-	  "what is counted: time on a CPU (default), hardware cycles, or wall time of all threads",
-	  NULL, NULL },
-	{ 'i', "idle", NULL, CMD_RECORD, set_flag, AT(idle), what,
-	  "threads that wait too: the same as -e wall", NULL, NULL },
-	{ 'g', "gil", NULL, CMD_RECORD, set_flag, AT(gil), what,
-	  "Python: only threads that hold the GIL", NULL, NULL },
-	{ 'd', "duration", "TIME", CMD_RECORD, set_duration, AT(duration_ns), how,
-	  "30, 30s, 5m, 1h, 250ms; 0 or unlimited (default): until Ctrl-C or the process ends", NULL, NULL },
-	{ 'r', "rate", "HZ", CMD_RECORD, set_rate, AT(rate_hz), how,
-	  "samples a second of each busy CPU (default 100, at most 10000)", "freq", NULL },
-	{ 0, "capture", "auto|preempt|stop", CMD_RECORD, set_choice, AT(capture), how,
-	  "how a running thread is read: held off its CPU, or stopped (default: the best there is)",
-	  NULL, NULL },
-	{ 0, "nonblocking", NULL, CMD_RECORD | CMD_DUMP, set_flag, AT(nonblocking), how,
-	  "never stop a thread; what would need it is counted as lost", NULL, NULL },
-	{ 0, "top", NULL, CMD_REPORT, set_flag, AT(top), how,
-	  "a table of what took most (the default)", NULL, NULL },
-	{ 0, "tree", NULL, CMD_REPORT, set_flag, AT(tree), how,
-	  "each row of it with its callers above and what it calls below", NULL, NULL },
-	{ 0, "peek", "REGEX", CMD_REPORT, set_string, AT(peek), how,
-	  "the same for functions that match", NULL, NULL },
-	{ 0, "list", "REGEX", CMD_REPORT, set_string, AT(list), how,
-	  "figures per line of functions that match, with source where that is here", NULL, NULL },
-	{ 0, "by", "functions|lines|modules|threads", CMD_REPORT, set_choice, AT(by), how,
-	  "what a row is (default: a function)", NULL, NULL },
-	{ 0, "cum", NULL, CMD_REPORT, set_flag, AT(by_total), how,
-	  "sort by the time of a function and all it calls, not by its own", NULL, NULL },
-	{ 'n', "rows", "N", CMD_REPORT, set_rows, AT(rows), how,
-	  "at most N rows (default 20; 0: all)", NULL, NULL },
-	{ 'o', "output", "FILE", CMD_RECORD | CMD_SNAPSHOT, set_string, AT(output), output,
-	  "write to FILE; its ending gives the format; - is stdout", NULL, NULL },
-	{ 'f', "format", "FORMAT", CMD_RECORD | CMD_CONVERT, set_string, AT(format), output,
-	  "svg (default), collapsed (default on stdout), pprof, speedscope or json", NULL, NULL },
-	{ 'j', "json", NULL, CMD_DUMP | CMD_DOCTOR, set_flag, AT(json), output,
-	  "print JSON", NULL, NULL },
-	{ 0, "stats-json", "FILE", CMD_RECORD, set_string, AT(stats_json), output,
-	  "write the closing summary as JSON to FILE", NULL, NULL },
-	{ 'n', "native", "own|all|none", CMD_RECORD | CMD_DUMP, set_choice, AT(native), frames,
-	  "native frames beside Python's: all but the interpreter's own (default), all, or none",
-	  NULL, "own" },
-	{ 't', "threads", NULL, CMD_RECORD, set_flag, AT(threads), frames,
-	  "tell threads apart: the thread is the root of its stacks", NULL, NULL },
-	{ 'F', "function", NULL, CMD_RECORD | CMD_CONVERT, set_flag, AT(functions), frames,
-	  "names without lines", "nolineno", NULL },
-	{ 'l', "locals", NULL, CMD_DUMP | CMD_SNAPSHOT, set_flag, AT(locals), frames,
-	  "arguments and local variables of Python frames", NULL, NULL },
-	{ 0, "kernel", NULL, CMD_RECORD, set_flag, AT(kernel), frames,
-	  "kernel frames too", NULL, NULL },
-	{ 0, "full-filenames", NULL, CMD_RECORD | CMD_DUMP | CMD_CONVERT, set_flag, AT(full_filenames), frames,
-	  "whole paths, not only their last part", NULL, NULL },
-	{ 0, "annotate", NULL, CMD_RECORD | CMD_CONVERT, set_flag, AT(annotate), frames,
-	  "collapsed: mark the kind of each frame, as _[k] for kernel, _[i] for inlined", NULL, NULL },
-	{ 0, "inverted", NULL, CMD_RECORD | CMD_CONVERT, set_flag, AT(inverted), frames,
-	  "svg: the root at the top (icicle) at first sight", NULL, NULL },
-	{ 'h', "help", NULL, ~0U, set_flag, AT(help), other,
-	  "this text", NULL, NULL },
-	{ 0, "debug", "SUBSYSTEMS", CMD_RECORD | CMD_DUMP | CMD_DOCTOR | CMD_SNAPSHOT, set_string, AT(debug), NULL,
-	  "diagnostics of target, trigger, capture, unwind, decode, symbols, emit or all", NULL, NULL },
-	{ 0, "snapshots", "FILE", CMD_RECORD, set_string, AT(snapshots), NULL,
-	  "write each snapshot as captured, as include/csample/recorded.h describes it", NULL, NULL },
-};
-
-const struct command commands[] = {
-	{ CMD_RECORD, "record", "profile a process, or a command from its start", 
-	  "[-p PID] [OPTIONS] [-- COMMAND ARG...]",
-	  "Samples where a process spends its time and writes a profile. Ends after -d, on Ctrl-C, or\n"
-	  "with the process; the profile is written either way. A second Ctrl-C discards it.",
-	  "  csample record -p 1234                      until Ctrl-C, into a flame graph (SVG)\n"
-	  "  csample record -p 1234 -d 30 -o app.pb.gz   30 seconds, for pprof\n"
-	  "  csample record -o - -f collapsed -- make    a command, collapsed stacks on stdout\n",
-	  cmd_record },
-	{ CMD_DUMP, "dump", "print the stack of every thread, now",
-	  "-p PID | --core FILE [OPTIONS]",
-	  "Prints each thread of a process once: its state, what it waits in, and its stack.",
-	  "  csample dump -p 1234\n"
-	  "  csample dump --core core.1234               the same of a core file\n"
-	  "  csample dump -p 1234 --json | jq '.threads[].frames[0].function'\n",
-	  cmd_dump },
-	{ CMD_CONVERT, "convert", "turn a profile into another format",
-	  "IN OUT [OPTIONS]",
-	  "Reads a profile (pprof of any producer, csample's json, collapsed stacks, what perf script\n"
-	  "prints; gzip'd or not; told by its content, - is stdin) and writes it in the format that\n"
-	  "OUT's ending or -f says.",
-	  "  csample convert app.pb.gz app.svg\n"
-	  "  perf script | csample convert - app.speedscope.json\n"
-	  "  csample convert app.json - -f collapsed | grep work\n",
-	  cmd_convert },
-	{ CMD_REPORT, "report", "print a profile's tables",
-	  "FILE [OPTIONS]",
-	  "Reads a profile in any format that convert reads and prints where the time went: a row's own\n"
-	  "time, and in total with all it calls.",
-	  "  csample report app.pb.gz\n"
-	  "  csample report app.json --by lines -n 50\n"
-	  "  csample report app.json --peek '^parse_'\n"
-	  "  csample report app.pb.gz --list main\n",
-	  cmd_report },
-	{ CMD_DOCTOR, "doctor", "what works here, what does not, and how to fix it",
-	  "[-p PID] [-j]",
-	  "Tries what sampling needs with the privileges csample has now, on a process or, without\n"
-	  "-p, on a child of its own. Exit status: 0 when csample can sample, if not in the best way;\n"
-	  "1 when it cannot.",
-	  "  csample doctor\n"
-	  "  csample doctor -p 1234 --json\n",
-	  cmd_doctor },
-	{ CMD_SNAPSHOT, "snapshot", "",
-	  "-p PID -o FILE [OPTIONS]",
-	  "For tests: records what decoding the threads of a process touches, as\n"
-	  "include/csample/recording.h describes it.",
-	  NULL,
-	  cmd_snapshot },
-	{ CMD_VERSION, "version", "print the version", "", NULL, NULL, cmd_version },
-	{ CMD_HELP, "help", "explain a command", "[COMMAND]",
-	  "help man prints the manual page; help bash, help zsh and help fish what those shells need to\n"
-	  "complete csample's command lines.",
-	  "  csample help man | man -l -\n"
-	  "  source <(csample help bash)\n",
-	  cmd_help },
-};
-/* clang-format on */
-const size_t n_commands = ARRAY_SIZE(commands);
-const size_t n_option_rows = ARRAY_SIZE(option_rows);
 
 static struct err *ambiguous(const char *word, const char *const *names, size_t n)
 {
@@ -255,7 +24,7 @@ static struct err *ambiguous(const char *word, const char *const *names, size_t 
 
 struct err *command_find(const char *name, const struct command **ret)
 {
-	const char *names[ARRAY_SIZE(commands)];
+	const char *names[MAX_COMMANDS];
 	const struct command *found = NULL;
 	size_t len = strlen(name), n_found = 0;
 	for (size_t i = 0; i < n_commands; i++) {
@@ -301,8 +70,7 @@ static bool takes(const struct command *command, const struct option_row *row)
 }
 
 /* All long names of a command's options; returns how many. */
-static size_t long_names(const struct command *command,
-                         const char *names[2 * ARRAY_SIZE(option_rows)])
+static size_t long_names(const struct command *command, const char *names[2 * MAX_OPTION_ROWS])
 {
 	size_t n = 0;
 	for (size_t i = 0; i < n_option_rows; i++) {
@@ -317,7 +85,7 @@ static size_t long_names(const struct command *command,
 
 static struct err *unknown_long(const struct command *command, const char *word, size_t len)
 {
-	const char *names[2 * ARRAY_SIZE(option_rows)];
+	const char *names[2 * MAX_OPTION_ROWS];
 	size_t n = long_names(command, names);
 	_cleanup_free_ char *name = mem_strndup(word, len);
 	for (size_t i = 0; i < n_option_rows; i++) {
@@ -357,7 +125,7 @@ static struct err *find_long(const struct command *command, const char *word, si
 		}
 	}
 	if (several && len) {
-		const char *names[2 * ARRAY_SIZE(option_rows)];
+		const char *names[2 * MAX_OPTION_ROWS];
 		_cleanup_free_ char *name = mem_strndup(word, len);
 		return ambiguous(name, names, long_names(command, names));
 	}

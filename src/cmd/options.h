@@ -99,6 +99,8 @@ struct option_row {
 	const char *value; /* taken when none is given with "="; NULL: there must be one */
 };
 
+#define MAX_COMMANDS    24
+#define MAX_OPTION_ROWS 160
 extern const struct command commands[];
 extern const size_t n_commands;
 extern const struct option_row option_rows[];

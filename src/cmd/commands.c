@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of commands. */
+#include <assert.h>
+
+#include <csample/mem.h>
+
+#include "options.h"
+
+/* clang-format off */
+const struct command commands[] = {
+	{ CMD_RECORD, "record", "profile a process, or a command from its start", 
+	  "[-p PID] [OPTIONS] [-- COMMAND ARG...]",
+	  "Samples where a process spends its time and writes a profile. Ends after -d, on Ctrl-C, or\n"
+	  "with the process; the profile is written either way. A second Ctrl-C discards it.",
+	  "  csample record -p 1234                      until Ctrl-C, into a flame graph (SVG)\n"
+	  "  csample record -p 1234 -d 30 -o app.pb.gz   30 seconds, for pprof\n"
+	  "  csample record -o - -f collapsed -- make    a command, collapsed stacks on stdout\n",
+	  cmd_record },
+	{ CMD_DUMP, "dump", "print the stack of every thread, now",
+	  "-p PID | --core FILE [OPTIONS]",
+	  "Prints each thread of a process once: its state, what it waits in, and its stack.",
+	  "  csample dump -p 1234\n"
+	  "  csample dump --core core.1234               the same of a core file\n"
+	  "  csample dump -p 1234 --json | jq '.threads[].frames[0].function'\n",
+	  cmd_dump },
+	{ CMD_CONVERT, "convert", "turn a profile into another format",
+	  "IN OUT [OPTIONS]",
+	  "Reads a profile (pprof of any producer, csample's json, collapsed stacks, what perf script\n"
+	  "prints; gzip'd or not; told by its content, - is stdin) and writes it in the format that\n"
+	  "OUT's ending or -f says.",
+	  "  csample convert app.pb.gz app.svg\n"
+	  "  perf script | csample convert - app.speedscope.json\n"
+	  "  csample convert app.json - -f collapsed | grep work\n",
+	  cmd_convert },
+	{ CMD_REPORT, "report", "print a profile's tables",
+	  "FILE [OPTIONS]",
+	  "Reads a profile in any format that convert reads and prints where the time went: a row's own\n"
+	  "time, and in total with all it calls.",
+	  "  csample report app.pb.gz\n"
+	  "  csample report app.json --by lines -n 50\n"
+	  "  csample report app.json --peek '^parse_'\n"
+	  "  csample report app.pb.gz --list main\n",
+	  cmd_report },
+	{ CMD_DOCTOR, "doctor", "what works here, what does not, and how to fix it",
+	  "[-p PID] [-j]",
+	  "Tries what sampling needs with the privileges csample has now, on a process or, without\n"
+	  "-p, on a child of its own. Exit status: 0 when csample can sample, if not in the best way;\n"
+	  "1 when it cannot.",
+	  "  csample doctor\n"
+	  "  csample doctor -p 1234 --json\n",
+	  cmd_doctor },
+	{ CMD_SNAPSHOT, "snapshot", "",
+	  "-p PID -o FILE [OPTIONS]",
+	  "For tests: records what decoding the threads of a process touches, as\n"
+	  "include/csample/recording.h describes it.",
+	  NULL,
+	  cmd_snapshot },
+	{ CMD_VERSION, "version", "print the version", "", NULL, NULL, cmd_version },
+	{ CMD_HELP, "help", "explain a command", "[COMMAND]",
+	  "help man prints the manual page; help bash, help zsh and help fish what those shells need to\n"
+	  "complete csample's command lines.",
+	  "  csample help man | man -l -\n"
+	  "  source <(csample help bash)\n",
+	  cmd_help },
+};
+/* clang-format on */
+const size_t n_commands = ARRAY_SIZE(commands);
+static_assert(ARRAY_SIZE(commands) <= MAX_COMMANDS);

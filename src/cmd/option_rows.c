@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of options, and what each does with its value. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <csample/mem.h>
+
+#include "options.h"
+
+static void *member(const struct option_row *row, struct options *opt)
+{
+	return (char *)opt + row->at;
+}
+
+static struct err *set_flag(const struct option_row *row, const char *value, struct options *opt)
+{
+	(void)value;
+	*(bool *)member(row, opt) = true;
+	return NULL;
+}
+
+static struct err *set_string(const struct option_row *row, const char *value, struct options *opt)
+{
+	if (!*value)
+		return err_new(ERR_USAGE, "the value is empty");
+	*(const char **)member(row, opt) = value;
+	return NULL;
+}
+
+static struct err *set_pid(const struct option_row *row, const char *value, struct options *opt)
+{
+	(void)row;
+	for (const char *p = value; p; p = *p ? p + 1 : NULL) {
+		size_t len = strcspn(p, ",");
+		_cleanup_free_ char *one = mem_strndup(p, len);
+		pid_t pid;
+		struct err *err = value_pid(one, &pid);
+		if (err)
+			return err;
+		bool known = false;
+		for (size_t i = 0; i < opt->n_pids; i++)
+			known |= opt->pids[i] == pid;
+		if (!known && opt->n_pids == OPT_MAX_PIDS)
+			return err_new(ERR_USAGE, "more than %d processes", OPT_MAX_PIDS);
+		if (!known)
+			opt->pids[opt->n_pids++] = pid;
+		opt->pid = opt->pids[0];
+		p += len;
+	}
+	return NULL;
+}
+
+static struct err *set_tid(const struct option_row *row, const char *value, struct options *opt)
+{
+	return value_pid(value, member(row, opt));
+}
+
+static struct err *set_rate(const struct option_row *row, const char *value, struct options *opt)
+{
+	return value_rate(value, member(row, opt));
+}
+
+static struct err *set_duration(const struct option_row *row, const char *value,
+                                struct options *opt)
+{
+	opt->duration_set = true;
+	return value_duration(value, member(row, opt));
+}
+
+/* One of the words of row->arg; stores its index, which is the value of the enum. */
+static struct err *set_choice(const struct option_row *row, const char *value, struct options *opt)
+{
+	unsigned index = 0;
+	for (const char *p = row->arg; p; index++) {
+		size_t len = strcspn(p, "|");
+		if (strlen(value) == len && !memcmp(p, value, len)) {
+			*(unsigned *)member(row, opt) = index;
+			return NULL;
+		}
+		p = p[len] ? p + len + 1 : NULL;
+	}
+	return err_new(ERR_USAGE, "'%s' is not one of %s", value, row->arg);
+}
+
+static struct err *set_event(const struct option_row *row, const char *value, struct options *opt)
+{
+	opt->event_set = true;
+	return set_choice(row, value, opt);
+}
+
+static struct err *set_rows(const struct option_row *row, const char *value, struct options *opt)
+{
+	char *end;
+	unsigned long n = strtoul(value, &end, 10);
+	if (*end || value[0] < '0' || value[0] > '9' || n > 1000000)
+		return err_new(ERR_USAGE, "'%s' is no number from 0 (all) to 1000000", value);
+	*(size_t *)member(row, opt) = n;
+	return NULL;
+}
+
+#define AT(m) offsetof(struct options, m)
+static const char what[] = "What to look at", how[] = "How", output[] = "Output",
+                  frames[] = "Frames", other[] = "Other";
+
+/* clang-format off */
+const struct option_row option_rows[] = {
+	{ 'p', "pid", "PID[,PID]", CMD_RECORD | CMD_DUMP | CMD_DOCTOR | CMD_SNAPSHOT, set_pid, AT(pid), what,
+	  "the process; record and dump take several", NULL, NULL },
+	{ 's', "subprocesses", NULL, CMD_RECORD | CMD_DUMP, set_flag, AT(subprocesses), what,
+	  "its child processes too, and theirs; record follows those created later", NULL,
+	  NULL },
+	{ 0, "core", "FILE", CMD_DUMP, set_string, AT(core), what,
+	  "a core file instead of a process", NULL, NULL },
+	{ 0, "exe", "PATH", CMD_DUMP, set_string, AT(exe), what,
+	  "with --core: the program it is of, if that is not where it was", NULL, NULL },
+	{ 0, "tid", "TID", CMD_SNAPSHOT, set_tid, AT(tid), what,
+	  "this thread only", NULL, NULL },
+	{ 'e', "event", "cpu|cycles|wall", CMD_RECORD, set_event, AT(event), what,
+	  "what is counted: time on a CPU (default), hardware cycles, or wall time of all threads",
+	  NULL, NULL },
+	{ 'i', "idle", NULL, CMD_RECORD, set_flag, AT(idle), what,
+	  "threads that wait too: the same as -e wall", NULL, NULL },
+	{ 'g', "gil", NULL, CMD_RECORD, set_flag, AT(gil), what,
+	  "Python: only threads that hold the GIL", NULL, NULL },
+	{ 'd', "duration", "TIME", CMD_RECORD, set_duration, AT(duration_ns), how,
+	  "30, 30s, 5m, 1h, 250ms; 0 or unlimited (default): until Ctrl-C or the process ends", NULL, NULL },
+	{ 'r', "rate", "HZ", CMD_RECORD, set_rate, AT(rate_hz), how,
+	  "samples a second of each busy CPU (default 100, at most 10000)", "freq", NULL },
+	{ 0, "capture", "auto|preempt|stop", CMD_RECORD, set_choice, AT(capture), how,
+	  "how a running thread is read: held off its CPU, or stopped (default: the best there is)",
+	  NULL, NULL },
+	{ 0, "nonblocking", NULL, CMD_RECORD | CMD_DUMP, set_flag, AT(nonblocking), how,
+	  "never stop a thread; what would need it is counted as lost", NULL, NULL },
+	{ 0, "top", NULL, CMD_REPORT, set_flag, AT(top), how,
+	  "a table of what took most (the default)", NULL, NULL },
+	{ 0, "tree", NULL, CMD_REPORT, set_flag, AT(tree), how,
+	  "each row of it with its callers above and what it calls below", NULL, NULL },
+	{ 0, "peek", "REGEX", CMD_REPORT, set_string, AT(peek), how,
+	  "the same for functions that match", NULL, NULL },
+	{ 0, "list", "REGEX", CMD_REPORT, set_string, AT(list), how,
+	  "figures per line of functions that match, with source where that is here", NULL, NULL },
+	{ 0, "by", "functions|lines|modules|threads", CMD_REPORT, set_choice, AT(by), how,
+	  "what a row is (default: a function)", NULL, NULL },
+	{ 0, "cum", NULL, CMD_REPORT, set_flag, AT(by_total), how,
+	  "sort by the time of a function and all it calls, not by its own", NULL, NULL },
+	{ 'n', "rows", "N", CMD_REPORT, set_rows, AT(rows), how,
+	  "at most N rows (default 20; 0: all)", NULL, NULL },
+	{ 'o', "output", "FILE", CMD_RECORD | CMD_SNAPSHOT, set_string, AT(output), output,
+	  "write to FILE; its ending gives the format; - is stdout", NULL, NULL },
+	{ 'f', "format", "FORMAT", CMD_RECORD | CMD_CONVERT, set_string, AT(format), output,
+	  "svg (default), collapsed (default on stdout), pprof, speedscope or json", NULL, NULL },
+	{ 'j', "json", NULL, CMD_DUMP | CMD_DOCTOR, set_flag, AT(json), output,
+	  "print JSON", NULL, NULL },
+	{ 0, "stats-json", "FILE", CMD_RECORD, set_string, AT(stats_json), output,
+	  "write the closing summary as JSON to FILE", NULL, NULL },
+	{ 'n', "native", "own|all|none", CMD_RECORD | CMD_DUMP, set_choice, AT(native), frames,
+	  "native frames beside Python's: all but the interpreter's own (default), all, or none",
+	  NULL, "own" },
+	{ 't', "threads", NULL, CMD_RECORD, set_flag, AT(threads), frames,
+	  "tell threads apart: the thread is the root of its stacks", NULL, NULL },
+	{ 'F', "function", NULL, CMD_RECORD | CMD_CONVERT, set_flag, AT(functions), frames,
+	  "names without lines", "nolineno", NULL },
+	{ 'l', "locals", NULL, CMD_DUMP | CMD_SNAPSHOT, set_flag, AT(locals), frames,
+	  "arguments and local variables of Python frames", NULL, NULL },
+	{ 0, "kernel", NULL, CMD_RECORD, set_flag, AT(kernel), frames,
+	  "kernel frames too", NULL, NULL },
+	{ 0, "full-filenames", NULL, CMD_RECORD | CMD_DUMP | CMD_CONVERT, set_flag, AT(full_filenames), frames,
+	  "whole paths, not only their last part", NULL, NULL },
+	{ 0, "annotate", NULL, CMD_RECORD | CMD_CONVERT, set_flag, AT(annotate), frames,
+	  "collapsed: mark the kind of each frame, as _[k] for kernel, _[i] for inlined", NULL, NULL },
+	{ 0, "inverted", NULL, CMD_RECORD | CMD_CONVERT, set_flag, AT(inverted), frames,
+	  "svg: the root at the top (icicle) at first sight", NULL, NULL },
+	{ 'h', "help", NULL, ~0U, set_flag, AT(help), other,
+	  "this text", NULL, NULL },
+	{ 0, "debug", "SUBSYSTEMS", CMD_RECORD | CMD_DUMP | CMD_DOCTOR | CMD_SNAPSHOT, set_string, AT(debug), NULL,
+	  "diagnostics of target, trigger, capture, unwind, decode, symbols, emit or all", NULL, NULL },
+	{ 0, "snapshots", "FILE", CMD_RECORD, set_string, AT(snapshots), NULL,
+	  "write each snapshot as captured, as include/csample/recorded.h describes it", NULL, NULL },
+};
+/* clang-format on */
+const size_t n_option_rows = ARRAY_SIZE(option_rows);
+static_assert(ARRAY_SIZE(option_rows) <= MAX_OPTION_ROWS);
