@@ -20,6 +20,12 @@ MAY = {
     "profile": BASE | {"profile", "view"},
     "emit": BASE | {"profile", "format"},
     "engine": TARGET | {"decode", "trigger", "capture", "unwinder", "symbols", "engine", "recorded", "ledger", "once", "profile"},
+    "top": BASE | {"profile", "view", "format", "top"},
+    "outlet": BASE | {"profile", "format", "outlet"},  # files, labels
+    "store": BASE | {"profile", "format", "outlet", "store"},
+    "push": BASE | {"profile", "format", "outlet"},
+    "serve": BASE | {"profile", "format", "outlet", "serve"},
+    "loop": TARGET | {"profile", "format", "outlet", "engine", "ledger", "symbols", "decode", "find", "loop"},
     "cmd": None,  # all
     "": None,  # src/main.c
 }

@@ -72,6 +72,8 @@ struct err *engine_start(struct engine *e);
 /* Samples one more process, also while sampling is under way. The target becomes the engine's. What
  * it has used so far does not count. ERR_GONE, or there are too many: it is closed then. */
 struct err *engine_add_process(struct engine *e, struct target *target);
+/* From now on; the ticks of samples under way stay what they are. 0 < rate_hz <= 10000. */
+void engine_set_rate(struct engine *e, double rate_hz);
 /* Works off what has arrived, and waits for more at most timeout_ms; a signal ends the wait. False
  * once all processes have ended. */
 bool engine_poll(struct engine *e, int timeout_ms);

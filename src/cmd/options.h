@@ -73,6 +73,10 @@ enum {
 	CMD_HELP = 1 << 4,
 	CMD_CONVERT = 1 << 6,
 	CMD_REPORT = 1 << 7,
+	CMD_TOP = 1 << 8,
+	CMD_LIST = 1 << 9,
+	CMD_QUERY = 1 << 10,
+	CMD_STORE = 1 << 11,
 };
 
 struct command {
