@@ -12,8 +12,7 @@
 #include <csample/mem.h>
 #include <csample/strbuf.h>
 
-#include "child.h"
-#include "options.h"
+#include "session.h"
 #include "summary.h"
 
 #define POLL_MS     50
@@ -43,20 +42,12 @@ struct recording {
 	const struct format *format;
 	struct output *output, *stats_output;
 	char *output_name; /* owned */
-	struct child child;
-	struct strings *strings;
-	struct images *images;
-	struct symbols *symbols;
-	struct decoder *decoder;
-	struct target *target; /* the first of these */
-	struct target *targets[OPT_MAX_PIDS];
-	size_t n_targets;
+	struct session session;
 	struct profile *profile;
 	struct ledger *ledger;
 	struct engine *engine;
 	struct sink sink;
 	bool progress;
-	uint64_t launched_ns;
 };
 
 /* The format: -f, else what the file name says, else SVG. */
@@ -95,48 +86,14 @@ static char *default_name(const struct recording *r)
 	struct tm tm;
 	localtime_r(&now, &tm);
 	strftime(when, sizeof(when), "%Y-%m-%dT%H%M%S", &tm);
-	const char *from = r->opt->child_argv ? r->opt->child_argv[0] : r->target->comm;
+	const char *from = r->opt->child_argv ? r->opt->child_argv[0] : r->session.target->comm;
 	const char *slash = strrchr(from, '/');
 	snprintf(name, sizeof(name), "%s", slash && slash[1] ? slash + 1 : from);
 	for (char *p = name; *p; p++)
 		if (*p == '/' || (unsigned char)*p <= ' ' || *p == 0x7f)
 			*p = '_';
-	return mem_asprintf("%s-%d-%s%s", name, (int)r->target->pid, when, r->format->suffix);
-}
-
-static bool lookup_name(void *arg, struct image *img, uint64_t vaddr, const char **name_ret,
-                        uint64_t *start_ret)
-{
-	return symbols_lookup_name(arg, img, vaddr, name_ret, start_ret);
-}
-
-static struct err *open_target(struct recording *r)
-{
-	struct err *err = NULL;
-	if (r->opt->child_argv)
-		err = child_start(r->opt->child_argv, &r->child);
-	if (err)
-		return err;
-	r->strings = strings_create();
-	r->images = images_create(r->strings);
-	struct symbols_config symbols_config = {0};
-	r->symbols = symbols_create(r->images, r->strings, &symbols_config);
-	static const enum native_frames natives[] = {[OPT_NATIVE_OWN] = NATIVE_OWN,
-	                                             [OPT_NATIVE_ALL] = NATIVE_ALL,
-	                                             [OPT_NATIVE_NONE] = NATIVE_NONE};
-	r->decoder = decoder_create(r->strings, natives[r->opt->native], lookup_name, r->symbols);
-	const pid_t *pids = r->opt->child_argv ? &r->child.pid : r->opt->pids;
-	size_t n = r->opt->child_argv ? 1 : r->opt->n_pids;
-	for (; r->n_targets < n && !err; r->n_targets += !err)
-		err = target_open(pids[r->n_targets], r->images, r->strings,
-		                  &r->targets[r->n_targets]);
-	r->target = r->targets[0];
-	return err;
-}
-
-static bool is_several(const struct recording *r)
-{
-	return r->opt->subprocesses || r->n_targets > 1;
+	return mem_asprintf("%s-%d-%s%s", name, (int)r->session.target->pid, when,
+	                    r->format->suffix);
 }
 
 static struct err *no_lock(const struct runtime *rt)
@@ -150,10 +107,10 @@ static struct err *no_lock(const struct runtime *rt)
 /* --gil needs a runtime that has one. A command's is not known before it has run, nor a child's. */
 static struct err *check_gil(struct recording *r)
 {
-	if (!r->opt->gil || r->opt->child_argv || is_several(r))
+	if (!r->opt->gil || r->opt->child_argv || session_is_several(&r->session))
 		return NULL;
 	struct runtime *rt[4];
-	struct decoding *p = decoding_open(r->decoder, r->target);
+	struct decoding *p = decoding_open(r->session.decoder, r->session.target);
 	decoding_refresh(p);
 	uint64_t end = now_ns() + STARTING_NS;
 	while (!decoding_runtimes(p, rt, 4) && decoding_is_starting(p) && now_ns() < end) {
@@ -166,7 +123,7 @@ static struct err *check_gil(struct recording *r)
 		i++;
 	if (i == n)
 		err = err_new(ERR_USAGE, "--gil: process %d runs no Python that csample can read",
-		              (int)r->target->pid);
+		              (int)r->session.target->pid);
 	else if (!rt[i]->ops->has_lock(rt[i]))
 		err = no_lock(rt[i]);
 	decoding_close(p);
@@ -189,36 +146,15 @@ static struct err *open_outputs(struct recording *r)
 
 static struct err *open_engine(struct recording *r)
 {
-	const struct options *opt = r->opt;
+	struct session *s = &r->session;
 	FILE *snapshots = r->sink.snapshots;
-	static const enum engine_event events[] = {
-	        [OPT_CPU] = ENGINE_CPU, [OPT_CYCLES] = ENGINE_CYCLES, [OPT_WALL] = ENGINE_WALL};
-	static const enum engine_capture ways[] = {[OPT_CAPTURE_AUTO] = ENGINE_AUTO,
-	                                           [OPT_CAPTURE_PREEMPT] = ENGINE_PREEMPT,
-	                                           [OPT_CAPTURE_STOP] = ENGINE_STOP};
-	struct engine_config config = {
-	        .event = events[opt->event],
-	        .capture = ways[opt->capture],
-	        .nonblocking = opt->nonblocking,
-	        .kernel = opt->kernel,
-	        .rate_hz = opt->rate_hz,
-	        .launched_ns = r->launched_ns,
-	        .until_exec = opt->child_argv != NULL,
-	        .children = opt->subprocesses,
-	        .decoder = r->decoder,
-	};
-	struct ledger_config ledger = {
-	        .threads = opt->threads,
-	        .processes = is_several(r),
-	        .wall = opt->event == OPT_WALL,
-	        .lock_only = opt->gil,
-	        .period_ns = (uint64_t)(1e9 / opt->rate_hz),
-	};
-	r->profile = profile_create(r->strings);
+	struct engine_config config = session_engine_config(&r->session);
+	struct ledger_config ledger = session_ledger_config(&r->session);
+	r->profile = profile_create(s->strings);
 	r->ledger = ledger_create(r->profile, &ledger);
 	r->sink = ledger_sink(r->ledger);
 	r->sink.snapshots = snapshots;
-	return engine_create(r->targets, r->n_targets, r->symbols, &config, &r->sink, &r->engine);
+	return engine_create(s->targets, s->n_targets, s->symbols, &config, &r->sink, &r->engine);
 }
 
 static void show_progress(const struct recording *r, bool last)
@@ -258,28 +194,6 @@ static void sample(struct recording *r)
 	show_progress(r, true);
 }
 
-static void fill_meta(struct recording *r, const struct stats *stats)
-{
-	static const char *const events[] = {
-	        [OPT_CPU] = "cpu", [OPT_CYCLES] = "cycles", [OPT_WALL] = "wall"};
-	struct profile_meta *m = &r->profile->meta;
-	const char *slash = strrchr(r->target->exe, '/');
-	_cleanup_free_ char *title = mem_asprintf("%s, pid %d", slash ? slash + 1 : r->target->comm,
-	                                          (int)r->target->pid);
-	uint64_t others = stats->processes - 1;
-	_cleanup_free_ char *family =
-	        others ? mem_asprintf("%s and %llu other%s", title, (unsigned long long)others,
-	                              others > 1 ? "s" : "")
-	               : NULL;
-	m->title = intern(r->strings, family ? family : title);
-	m->command = intern(r->strings, r->target->command);
-	m->event = events[r->opt->event];
-	m->value_type = r->opt->event == OPT_WALL ? "wall" : "cpu";
-	m->note = intern(r->strings, engine_note(r->engine));
-	m->pid = r->target->pid;
-	m->rate_hz = r->opt->rate_hz;
-}
-
 static struct err *write_profile(struct recording *r)
 {
 	struct emit_options emit = {
@@ -288,7 +202,7 @@ static struct err *write_profile(struct recording *r)
 	        .annotate = r->opt->annotate,
 	        .inverted = r->opt->inverted,
 	};
-	ledger_name(r->ledger, r->images, r->symbols, r->decoder);
+	ledger_name(r->ledger, r->session.images, r->session.symbols, r->session.decoder);
 	struct err *err = r->format->write(r->profile, &emit, output_stream(r->output));
 	if (err) {
 		output_abort(r->output);
@@ -321,7 +235,7 @@ static struct err *nothing(const struct recording *r, const struct stats *stats)
 	if (locking && !locking->ops->has_lock(locking))
 		return no_lock(locking);
 	/* Else check_gil() has seen one, and it was idle. */
-	if (!locking && (r->opt->child_argv || is_several(r)))
+	if (!locking && (r->opt->child_argv || session_is_several(&r->session)))
 		return err_new(ERR_USAGE, "--gil: what was sampled runs no Python that csample "
 		                          "can read");
 	return err_new(ERR_SYS, "not one sample of a thread that held the GIL");
@@ -332,7 +246,7 @@ static struct err *finish(struct recording *r)
 	struct stats stats;
 	engine_get_stats(r->engine, &stats);
 	ledger_settle(r->ledger, &stats);
-	fill_meta(r, &stats);
+	session_fill_meta(&r->session, r->engine, &stats, r->profile);
 	struct err *err = NULL;
 	if (!stats.samples)
 		err = nothing(r, &stats);
@@ -365,12 +279,7 @@ static void close_recording(struct recording *r)
 	engine_destroy(r->engine);
 	ledger_destroy(r->ledger);
 	profile_destroy(r->profile);
-	for (size_t i = 0; i < r->n_targets; i++)
-		target_close(r->targets[i]);
-	decoder_destroy(r->decoder);
-	symbols_destroy(r->symbols);
-	images_destroy(r->images);
-	strings_destroy(r->strings);
+	session_close(&r->session);
 	free(r->output_name);
 	if (r->sink.snapshots)
 		fclose(r->sink.snapshots);
@@ -380,7 +289,7 @@ static struct err *record(struct recording *r)
 {
 	struct err *err = choose_format(r);
 	if (!err)
-		err = open_target(r);
+		err = session_open(&r->session);
 	if (!err)
 		err = check_gil(r);
 	if (!err)
@@ -391,13 +300,11 @@ static struct err *record(struct recording *r)
 		return err;
 	if (engine_note(r->engine))
 		log_warn("%s", engine_note(r->engine));
-	struct timespec wall;
-	clock_gettime(CLOCK_REALTIME, &wall);
-	r->profile->meta.start_unix_ns = (int64_t)wall.tv_sec * 1000000000 + wall.tv_nsec;
+	r->profile->meta.start_unix_ns = session_unix_ns();
 	catch_signals();
 	err = engine_start(r->engine);
-	if (!err && r->opt->child_argv)
-		err = child_go(&r->child, r->opt->child_argv[0]);
+	if (!err)
+		err = session_go(&r->session);
 	if (err)
 		return err;
 	sample(r);
@@ -406,20 +313,10 @@ static struct err *record(struct recording *r)
 
 struct err *cmd_record(const struct options *opt, int *status)
 {
-	struct recording r = {
-	        .opt = opt,
-	        .child = {.go_fd = -1, .error_fd = -1},
-	        .progress = isatty(STDERR_FILENO),
-	        .launched_ns = now_ns(),
-	};
+	struct recording r = {.opt = opt, .progress = isatty(STDERR_FILENO)};
+	session_init(&r.session, opt);
 	struct err *err = record(&r);
-	if (r.child.pid) {
-		child_cancel(&r.child);
-		/* Its output and exit code are what the user waits for. */
-		child_reap(&r.child, true);
-		if (!err)
-			*status = child_exit_code(&r.child);
-	}
+	session_wait(&r.session, status, !err);
 	close_recording(&r);
 	return err;
 }

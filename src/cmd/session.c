@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "session.h"
+
+#include <string.h>
+#include <time.h>
+
+#include <csample/clock.h>
+#include <csample/mem.h>
+
+void session_init(struct session *s, const struct options *opt)
+{
+	*s = (struct session){
+	        .opt = opt,
+	        .launched_ns = now_ns(),
+	        .child = {.go_fd = -1, .error_fd = -1},
+	};
+}
+
+static bool lookup_name(void *arg, struct image *img, uint64_t vaddr, const char **name_ret,
+                        uint64_t *start_ret)
+{
+	return symbols_lookup_name(arg, img, vaddr, name_ret, start_ret);
+}
+
+struct err *session_open(struct session *s)
+{
+	const struct options *opt = s->opt;
+	struct err *err = NULL;
+	if (opt->child_argv)
+		err = child_start(opt->child_argv, &s->child);
+	if (err)
+		return err;
+	s->strings = strings_create();
+	s->images = images_create(s->strings);
+	struct symbols_config symbols_config = {0};
+	s->symbols = symbols_create(s->images, s->strings, &symbols_config);
+	static const enum native_frames natives[] = {[OPT_NATIVE_OWN] = NATIVE_OWN,
+	                                             [OPT_NATIVE_ALL] = NATIVE_ALL,
+	                                             [OPT_NATIVE_NONE] = NATIVE_NONE};
+	s->decoder = decoder_create(s->strings, natives[opt->native], lookup_name, s->symbols);
+	const pid_t *pids = opt->child_argv ? &s->child.pid : opt->pids;
+	size_t n = opt->child_argv ? 1 : opt->n_pids;
+	for (; s->n_targets < n && !err; s->n_targets += !err)
+		err = target_open(pids[s->n_targets], s->images, s->strings,
+		                  &s->targets[s->n_targets]);
+	s->target = s->targets[0];
+	return err;
+}
+
+struct err *session_go(struct session *s)
+{
+	return s->child.pid ? child_go(&s->child, s->opt->child_argv[0]) : NULL;
+}
+
+void session_wait(struct session *s, int *status, bool set_status)
+{
+	if (!s->child.pid)
+		return;
+	child_cancel(&s->child);
+	child_reap(&s->child, true);
+	if (set_status)
+		*status = child_exit_code(&s->child);
+}
+
+void session_close(struct session *s)
+{
+	for (size_t i = 0; i < s->n_targets; i++)
+		target_close(s->targets[i]);
+	decoder_destroy(s->decoder);
+	symbols_destroy(s->symbols);
+	images_destroy(s->images);
+	strings_destroy(s->strings);
+}
+
+bool session_is_several(const struct session *s)
+{
+	return s->opt->subprocesses || s->n_targets > 1;
+}
+
+struct engine_config session_engine_config(const struct session *s)
+{
+	static const enum engine_event events[] = {
+	        [OPT_CPU] = ENGINE_CPU, [OPT_CYCLES] = ENGINE_CYCLES, [OPT_WALL] = ENGINE_WALL};
+	static const enum engine_capture ways[] = {[OPT_CAPTURE_AUTO] = ENGINE_AUTO,
+	                                           [OPT_CAPTURE_PREEMPT] = ENGINE_PREEMPT,
+	                                           [OPT_CAPTURE_STOP] = ENGINE_STOP};
+	return (struct engine_config){
+	        .event = events[s->opt->event],
+	        .capture = ways[s->opt->capture],
+	        .nonblocking = s->opt->nonblocking,
+	        .kernel = s->opt->kernel,
+	        .rate_hz = s->opt->rate_hz,
+	        .launched_ns = s->launched_ns,
+	        .until_exec = s->opt->child_argv != NULL,
+	        .children = s->opt->subprocesses,
+	        .decoder = s->decoder,
+	};
+}
+
+struct ledger_config session_ledger_config(const struct session *s)
+{
+	return (struct ledger_config){
+	        .threads = s->opt->threads,
+	        .processes = session_is_several(s),
+	        .wall = s->opt->event == OPT_WALL,
+	        .lock_only = s->opt->gil,
+	        .period_ns = (uint64_t)(1e9 / s->opt->rate_hz),
+	};
+}
+
+void session_fill_meta(const struct session *s, const struct engine *engine,
+                       const struct stats *stats, struct profile *p)
+{
+	static const char *const events[] = {
+	        [OPT_CPU] = "cpu", [OPT_CYCLES] = "cycles", [OPT_WALL] = "wall"};
+	struct profile_meta *m = &p->meta;
+	const char *slash = strrchr(s->target->exe, '/');
+	_cleanup_free_ char *title = mem_asprintf("%s, pid %d", slash ? slash + 1 : s->target->comm,
+	                                          (int)s->target->pid);
+	uint64_t others = stats->processes - 1;
+	_cleanup_free_ char *family =
+	        others ? mem_asprintf("%s and %llu other%s", title, (unsigned long long)others,
+	                              others > 1 ? "s" : "")
+	               : NULL;
+	m->title = intern(s->strings, family ? family : title);
+	m->command = intern(s->strings, s->target->command);
+	m->event = events[s->opt->event];
+	m->value_type = s->opt->event == OPT_WALL ? "wall" : "cpu";
+	m->note = intern(s->strings, engine_note(engine));
+	m->pid = s->target->pid;
+	m->rate_hz = s->opt->rate_hz;
+}
+
+int64_t session_unix_ns(void)
+{
+	struct timespec wall;
+	clock_gettime(CLOCK_REALTIME, &wall);
+	return (int64_t)wall.tv_sec * 1000000000 + wall.tv_nsec;
+}
