@@ -11,7 +11,7 @@ BASE = {"err", "mem", "log", "clock", "intern", "vec", "hash", "bytes", "strbuf"
 TARGET = BASE | {"image", "target", "field", "runtime", "core"}
 MAY = {
     "base": BASE,
-    "target": TARGET,
+    "target": TARGET | {"find"},
     "trigger": TARGET | {"trigger"},
     "capture": TARGET | {"trigger", "capture", "recorded", "recording"},
     "unwind": TARGET | {"unwinder"},
