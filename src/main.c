@@ -24,6 +24,8 @@ int main(int argc, char **argv)
 	struct options opt;
 	int status = EXIT_DONE;
 	struct err *err = options_parse(argc, argv, &command, &opt);
+	if (!err && selection_is_search(&opt.select))
+		err = select_resolve(&opt, command->bit == CMD_DOCTOR);
 	if (!err)
 		err = command->run(&opt, &status);
 	if (err)

@@ -303,8 +303,32 @@ void diagnose(pid_t pid, struct diagnosis *d)
 	tries_free(&t);
 }
 
+/* One after the other; JSON: an array. */
+static bool doctor_several(const struct options *opt)
+{
+	bool usable = true;
+	for (size_t i = 0; i < opt->n_pids; i++) {
+		struct diagnosis d;
+		diagnose(opt->pids[i], &d);
+		fputs(opt->json ? i ? "," : "[" : i ? "\n" : "", stdout);
+		if (opt->json)
+			doctor_print_json(stdout, &d);
+		else
+			doctor_print_text(stdout, &d);
+		usable &= d.usable;
+		diagnosis_free(&d);
+	}
+	if (opt->json)
+		puts("]");
+	return usable;
+}
+
 struct err *cmd_doctor(const struct options *opt, int *status)
 {
+	if (opt->n_pids > 1) {
+		*status = doctor_several(opt) ? 0 : 1;
+		return NULL;
+	}
 	struct diagnosis d;
 	diagnose(opt->pid, &d);
 	if (opt->json)

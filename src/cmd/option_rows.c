@@ -51,6 +51,17 @@ static struct err *set_pid(const struct option_row *row, const char *value, stru
 	return NULL;
 }
 
+static struct err *set_word(const struct option_row *row, const char *value, struct options *opt)
+{
+	struct find_words *words = member(row, opt);
+	if (!*value)
+		return err_new(ERR_USAGE, "the value is empty");
+	if (words->n == FIND_MAX_WORDS)
+		return err_new(ERR_USAGE, "given more than %d times", FIND_MAX_WORDS);
+	words->items[words->n++] = value;
+	return NULL;
+}
+
 static struct err *set_tid(const struct option_row *row, const char *value, struct options *opt)
 {
 	return value_pid(value, member(row, opt));
@@ -103,10 +114,22 @@ static struct err *set_rows(const struct option_row *row, const char *value, str
 static const char what[] = "What to look at", how[] = "How", output[] = "Output",
                   frames[] = "Frames", other[] = "Other";
 
+#define LIVE (CMD_RECORD | CMD_DUMP | CMD_DOCTOR) /* look at processes that run */
+
 /* clang-format off */
 const struct option_row option_rows[] = {
 	{ 'p', "pid", "PID[,PID]", CMD_RECORD | CMD_DUMP | CMD_DOCTOR | CMD_SNAPSHOT, set_pid, AT(pid), what,
 	  "the process; record and dump take several", NULL, NULL },
+	{ 0, "comm", "NAME", LIVE, set_word, AT(select.comm), what,
+	  "processes of this name, as ps -e shows it, or that run a program file of this name", NULL, NULL },
+	{ 0, "cmdline", "REGEX", LIVE, set_word, AT(select.cmdline), what,
+	  "processes whose command line matches, as with pgrep -f", NULL, NULL },
+	{ 0, "cgroup", "PATH", LIVE, set_word, AT(select.cgroup), what,
+	  "processes in this cgroup or below it: /system.slice/nginx.service, or nginx.service", NULL, NULL },
+	{ 0, "container", "ID", LIVE, set_word, AT(select.container), what,
+	  "processes in this container: the beginning of its id, or its name where cgroups tell it", NULL, NULL },
+	{ 0, "pidfile", "FILE", LIVE, set_word, AT(select.pidfile), what,
+	  "the process whose id FILE begins with", NULL, NULL },
 	{ 's', "subprocesses", NULL, CMD_RECORD | CMD_DUMP, set_flag, AT(subprocesses), what,
 	  "its child processes too, and theirs; record follows those created later", NULL,
 	  NULL },

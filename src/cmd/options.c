@@ -241,14 +241,32 @@ static struct err *check_format(struct options *opt)
 	return err_new(ERR_USAGE, "--format: '%s' is not a format; use %s", opt->format, list);
 }
 
+static struct err *check_target(const struct command *command, const struct options *opt)
+{
+	bool child = opt->child_argv, search = selection_is_search(&opt->select);
+	bool live = opt->pid || search;
+	const char *how = opt->pid ? "-p" : "a search";
+	if (command->bit == CMD_RECORD && !live && !child)
+		return err_new(ERR_USAGE,
+		               "what to profile? -p PID, --comm NAME, or -- and a command");
+	if (command->bit == CMD_DUMP && !live && !opt->core)
+		return err_new(ERR_USAGE, "which process? -p PID, --comm NAME, or --core FILE");
+	if (opt->core && live)
+		return err_new(ERR_USAGE, "%s for processes and --core: only one of them", how);
+	if (opt->exe && !opt->core)
+		return err_new(ERR_USAGE, "--exe goes with --core");
+	if (live && child)
+		return err_new(ERR_USAGE,
+		               "%s for processes and a command after --: only one of them", how);
+	return NULL;
+}
+
 /* What no single option can see. */
 static struct err *check(const struct command *command, struct options *opt)
 {
-	bool child = opt->child_argv;
-	if (command->bit == CMD_RECORD && !opt->pid && !child)
-		return err_new(ERR_USAGE, "what to profile? -p PID, or -- and a command");
-	if (command->bit == CMD_DUMP && !opt->pid && !opt->core)
-		return err_new(ERR_USAGE, "which process? -p PID, or --core FILE");
+	struct err *err = check_target(command, opt);
+	if (err)
+		return err;
 	if (command->bit == CMD_SNAPSHOT && (!opt->pid || !opt->output))
 		return err_new(ERR_USAGE, "-p PID and -o FILE are needed");
 	if (command->bit == CMD_CONVERT && opt->n_operands < 2)
@@ -257,15 +275,6 @@ static struct err *check(const struct command *command, struct options *opt)
 		return err_new(ERR_USAGE, "of which file? csample report FILE");
 	if (opt->top + opt->tree + !!opt->peek + !!opt->list > 1)
 		return err_new(ERR_USAGE, "--top, --tree, --peek and --list: only one of them");
-	if (opt->core && opt->pid)
-		return err_new(ERR_USAGE, "-p %d and --core: only one of them", opt->pid);
-	if (opt->exe && !opt->core)
-		return err_new(ERR_USAGE, "--exe goes with --core");
-	if (opt->pid && child)
-		return err_new(ERR_USAGE, "-p %d and a command after --: only one of them",
-		               opt->pid);
-	if (command->bit == CMD_DOCTOR && opt->n_pids > 1)
-		return err_new(ERR_USAGE, "one process at a time: -p %d", opt->pid);
 	if (opt->core && opt->subprocesses)
 		return err_new(ERR_USAGE, "--core: a core file has no --subprocesses");
 	if (opt->nonblocking && opt->capture == OPT_CAPTURE_STOP)

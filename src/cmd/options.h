@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include <csample/err.h>
+#include <csample/find.h>
 
 enum opt_event { OPT_CPU, OPT_CYCLES, OPT_WALL };
 enum opt_native { OPT_NATIVE_OWN, OPT_NATIVE_ALL, OPT_NATIVE_NONE };
@@ -23,9 +24,10 @@ struct options {
 	pid_t pid; /* the first of these; 0: none */
 	pid_t pids[OPT_MAX_PIDS];
 	size_t n_pids;
-	pid_t tid;         /* snapshot: this thread only; 0: all */
-	bool subprocesses; /* -s */
-	double rate_hz;    /* default 100; 0 < rate <= 10000 checked */
+	struct selection select; /* who else; its pids are not set here: see select_of() */
+	pid_t tid;               /* snapshot: this thread only; 0: all */
+	bool subprocesses;       /* -s */
+	double rate_hz;          /* default 100; 0 < rate <= 10000 checked */
 	bool duration_set;
 	uint64_t duration_ns; /* 0: unlimited */
 	const char *output;   /* NULL: not given */
@@ -117,6 +119,15 @@ struct err *options_parse(int argc, char **argv, const struct command **command,
                           struct options *ret);
 /* The command of that name or unambiguous beginning; ERR_USAGE otherwise. */
 struct err *command_find(const char *name, const struct command **ret);
+
+/* Who is meant: the pids too. Borrows from opt. */
+struct selection select_of(const struct options *opt);
+/* For a command that takes the processes there are now: adds those that are searched for to pids.
+ * Of several that fit, those that cannot be read are left out with a warning, unless
+ * with_unreadable. ERR_GONE: nobody fits, and who is near; ERR_USAGE: more than OPT_MAX_PIDS. */
+struct err *select_resolve(struct options *opt, bool with_unreadable);
+/* ERR_GONE that says who was looked for, and what is there instead. */
+struct err *select_nobody(const struct selection *s);
 
 /* The text of a command's help; all commands' for NULL. */
 void help_print(FILE *out, const struct command *command);

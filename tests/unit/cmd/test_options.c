@@ -153,7 +153,6 @@ static void several_processes(void **state)
 	assert_false(parsed("dump -p 1", "dump").subprocesses);
 	refused("record -p 1,", "--pid");
 	refused("record -p 1,,2", "--pid");
-	refused("doctor -p 1,2", "one process at a time");
 }
 
 static void usage_errors_say_what_to_do(void **state)
