@@ -65,4 +65,4 @@ const struct command commands[] = {
 };
 /* clang-format on */
 const size_t n_commands = ARRAY_SIZE(commands);
-static_assert(ARRAY_SIZE(commands) <= MAX_COMMANDS);
+static_assert(ARRAY_SIZE(commands) <= MAX_COMMANDS, "raise MAX_COMMANDS");

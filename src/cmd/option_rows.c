@@ -203,4 +203,4 @@ const struct option_row option_rows[] = {
 };
 /* clang-format on */
 const size_t n_option_rows = ARRAY_SIZE(option_rows);
-static_assert(ARRAY_SIZE(option_rows) <= MAX_OPTION_ROWS);
+static_assert(ARRAY_SIZE(option_rows) <= MAX_OPTION_ROWS, "raise MAX_OPTION_ROWS");
