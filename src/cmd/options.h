@@ -11,6 +11,7 @@
 
 #include <csample/err.h>
 #include <csample/find.h>
+#include <csample/outlet.h>
 
 enum opt_event { OPT_CPU, OPT_CYCLES, OPT_WALL };
 enum opt_native { OPT_NATIVE_OWN, OPT_NATIVE_ALL, OPT_NATIVE_NONE };
@@ -143,6 +144,9 @@ void print_wrapped(FILE *out, const char *text, int indent);
 struct err *value_duration(const char *s, uint64_t *ns_ret); /* 30 30s 5m 1h 250ms unlimited */
 struct err *value_rate(const char *s, double *hz_ret);       /* 0 < rate <= 10000 */
 struct err *value_pid(const char *s, pid_t *ret);            /* decimal, or 0x... */
+
+/* 100 7d 2G, or several of them: "7d,2G". *ret is what was said, and no more. */
+struct err *value_keep(const char *s, struct retention *ret);
 
 /* The most similar of names[0..n), or NULL when none is near. */
 const char *suggest(const char *word, const char *const *names, size_t n);

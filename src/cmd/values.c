@@ -53,6 +53,68 @@ struct err *value_duration(const char *s, uint64_t *ns_ret)
 	               s);
 }
 
+/* One of 100, 7d, 2G. */
+static struct err *keep_one(const char *s, struct retention *ret)
+{
+	static const struct {
+		const char *unit;
+		uint64_t sec, bytes; /* both 0: a count */
+	} units[] = {{"", 0, 0},
+	             {"s", 1, 0},
+	             {"m", 60, 0},
+	             {"h", 3600, 0},
+	             {"d", 86400, 0},
+	             {"w", 7 * 86400, 0},
+	             {"k", 0, 1 << 10},
+	             {"K", 0, 1 << 10},
+	             {"kB", 0, 1 << 10},
+	             {"KiB", 0, 1 << 10},
+	             {"M", 0, 1 << 20},
+	             {"MB", 0, 1 << 20},
+	             {"MiB", 0, 1 << 20},
+	             {"G", 0, 1 << 30},
+	             {"GB", 0, 1 << 30},
+	             {"GiB", 0, 1 << 30},
+	             {"g", 0, 1 << 30},
+	             {"T", 0, 1ULL << 40},
+	             {"TB", 0, 1ULL << 40},
+	             {"TiB", 0, 1ULL << 40}};
+	double number;
+	const char *unit = decimal(s, &number);
+	for (size_t i = 0; unit && number > 0 && i < ARRAY_SIZE(units); i++) {
+		if (strcmp(unit, units[i].unit) != 0)
+			continue;
+		if (units[i].sec && number * (double)units[i].sec <= MAX_DURATION_SEC)
+			ret->age_ns = (uint64_t)(number * (double)units[i].sec * 1e9 + 0.5);
+		else if (units[i].bytes && number * (double)units[i].bytes < 1e18)
+			ret->bytes = (uint64_t)(number * (double)units[i].bytes + 0.5);
+		else if (!unit[0] && number < 1e15 && number == (double)(uint64_t)number)
+			ret->count = (uint64_t)number;
+		else
+			break;
+		return NULL;
+	}
+	return err_new(ERR_USAGE,
+	               "'%s' does not say how much to keep; use a number of profiles (100), an age "
+	               "(12h, 7d) or a size (500M, 2G), or several: 7d,2G",
+	               s);
+}
+
+struct err *value_keep(const char *s, struct retention *ret)
+{
+	struct retention keep = {0};
+	for (const char *p = s; p; p = *p ? p + 1 : NULL) {
+		size_t len = strcspn(p, ",");
+		_cleanup_free_ char *one = mem_strndup(p, len);
+		struct err *err = keep_one(one, &keep);
+		if (err)
+			return err;
+		p += len;
+	}
+	*ret = keep;
+	return NULL;
+}
+
 struct err *value_rate(const char *s, double *hz_ret)
 {
 	double hz;

@@ -249,6 +249,30 @@ static void rates(void **state)
 	}
 }
 
+static void keeps(void **state)
+{
+	(void)state;
+	struct retention keep = {0};
+	assert_null(value_keep("100", &keep));
+	assert_true(keep.count == 100 && !keep.age_ns && !keep.bytes);
+	assert_null(value_keep("7d", &keep));
+	assert_true(!keep.count && keep.age_ns == 7 * 86400 * 1000000000ULL && !keep.bytes);
+	assert_null(value_keep("1.5G", &keep));
+	assert_true(!keep.count && !keep.age_ns && keep.bytes == 3ULL << 29);
+	assert_null(value_keep("5m,5M,5", &keep));
+	assert_true(keep.count == 5 && keep.age_ns == 300 * 1000000000ULL && keep.bytes == 5 << 20);
+	static const char *const bads[] = {"",    "0",  "0d",  "x",   "7x",  "7d,",
+	                                   ",7d", "-1", "1.5", "1e3", "7 d", "99999999999999999T"};
+	for (size_t i = 0; i < ARRAY_SIZE(bads); i++) {
+		struct err *err = value_keep(bads[i], &keep);
+		if (!err)
+			fail_msg("'%s' was taken", bads[i]);
+		assert_int_equal(err->kind, ERR_USAGE);
+		err_free(err);
+		assert_int_equal(keep.count, 5);
+	}
+}
+
 static void pids(void **state)
 {
 	(void)state;
@@ -381,6 +405,7 @@ int main(void)
 	        cmocka_unit_test(durations),
 	        cmocka_unit_test(tiny_durations_are_not_unlimited),
 	        cmocka_unit_test(rates),
+	        cmocka_unit_test(keeps),
 	        cmocka_unit_test(pids),
 	        cmocka_unit_test(table_is_sound),
 	        cmocka_unit_test(help_names_every_format),
