@@ -114,11 +114,11 @@ static struct err *set_rows(const struct option_row *row, const char *value, str
 static const char what[] = "What to look at", how[] = "How", output[] = "Output",
                   frames[] = "Frames", other[] = "Other";
 
-#define LIVE (CMD_RECORD | CMD_DUMP | CMD_DOCTOR) /* look at processes that run */
+#define LIVE (CMD_RECORD | CMD_DUMP | CMD_DOCTOR | CMD_LIST) /* look at processes that run */
 
 /* clang-format off */
 const struct option_row option_rows[] = {
-	{ 'p', "pid", "PID[,PID]", CMD_RECORD | CMD_DUMP | CMD_DOCTOR | CMD_SNAPSHOT, set_pid, AT(pid), what,
+	{ 'p', "pid", "PID[,PID]", LIVE | CMD_SNAPSHOT, set_pid, AT(pid), what,
 	  "the process; record and dump take several", NULL, NULL },
 	{ 0, "comm", "NAME", LIVE, set_word, AT(select.comm), what,
 	  "processes of this name, as ps -e shows it, or that run a program file of this name", NULL, NULL },
@@ -173,7 +173,7 @@ const struct option_row option_rows[] = {
 	  "write to FILE; its ending gives the format; - is stdout", NULL, NULL },
 	{ 'f', "format", "FORMAT", CMD_RECORD | CMD_CONVERT, set_string, AT(format), output,
 	  "svg (default), collapsed (default on stdout), pprof, speedscope or json", NULL, NULL },
-	{ 'j', "json", NULL, CMD_DUMP | CMD_DOCTOR, set_flag, AT(json), output,
+	{ 'j', "json", NULL, CMD_DUMP | CMD_DOCTOR | CMD_LIST, set_flag, AT(json), output,
 	  "print JSON", NULL, NULL },
 	{ 0, "stats-json", "FILE", CMD_RECORD, set_string, AT(stats_json), output,
 	  "write the closing summary as JSON to FILE", NULL, NULL },
@@ -196,7 +196,7 @@ const struct option_row option_rows[] = {
 	  "svg: the root at the top (icicle) at first sight", NULL, NULL },
 	{ 'h', "help", NULL, ~0U, set_flag, AT(help), other,
 	  "this text", NULL, NULL },
-	{ 0, "debug", "SUBSYSTEMS", CMD_RECORD | CMD_DUMP | CMD_DOCTOR | CMD_SNAPSHOT, set_string, AT(debug), NULL,
+	{ 0, "debug", "SUBSYSTEMS", LIVE | CMD_SNAPSHOT, set_string, AT(debug), NULL,
 	  "diagnostics of target, trigger, capture, unwind, decode, symbols, emit or all", NULL, NULL },
 	{ 0, "snapshots", "FILE", CMD_RECORD, set_string, AT(snapshots), NULL,
 	  "write each snapshot as captured, as include/csample/recorded.h describes it", NULL, NULL },
