@@ -18,6 +18,7 @@ MAY = {
     "decode": TARGET | {"decode"},
     "symbols": TARGET | {"symbols"},
     "profile": BASE | {"profile", "view"},
+    "top": BASE | {"profile", "view", "format", "top"},
     "emit": BASE | {"profile", "format"},
     "engine": TARGET | {"decode", "trigger", "capture", "unwinder", "symbols", "engine", "recorded", "ledger", "once", "profile"},
     "top": BASE | {"profile", "view", "format", "top"},

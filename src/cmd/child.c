@@ -41,8 +41,21 @@ static int become_caller(void)
 	return 0;
 }
 
-__attribute__((noreturn)) static void run_child(char **argv, int go_fd, int error_fd,
-                                                const struct rlimit *files)
+static void redirect(const struct child_config *config)
+{
+	int null = config->own_group ? open("/dev/null", O_RDONLY | O_CLOEXEC) : -1;
+	if (null >= 0)
+		dup2(null, STDIN_FILENO);
+	if (config->own_group)
+		setpgid(0, 0);
+	if (config->output_fd < 0)
+		return;
+	dup2(config->output_fd, STDOUT_FILENO);
+	dup2(config->output_fd, STDERR_FILENO);
+}
+
+__attribute__((noreturn)) static void run_child(char **argv, const struct child_config *config,
+                                                int go_fd, int error_fd, const struct rlimit *files)
 {
 	char go;
 	ssize_t n;
@@ -52,6 +65,7 @@ __attribute__((noreturn)) static void run_child(char **argv, int go_fd, int erro
 	if (n != 1)
 		_exit(127); /* csample has ended before it let us go */
 	close(go_fd);
+	redirect(config);
 	/* What csample changes for itself is not the command's. */
 	setrlimit(RLIMIT_NOFILE, files);
 	signal(SIGPIPE, SIG_DFL);
@@ -66,7 +80,7 @@ __attribute__((noreturn)) static void run_child(char **argv, int go_fd, int erro
 	_exit(127);
 }
 
-struct err *child_start(char **argv, struct child *ret)
+struct err *child_start(char **argv, const struct child_config *config, struct child *ret)
 {
 	int go[2], error[2];
 	struct rlimit files;
@@ -82,7 +96,7 @@ struct err *child_start(char **argv, struct child *ret)
 	if (pid == 0) {
 		close(go[1]);
 		close(error[0]);
-		run_child(argv, go[0], error[1], &files);
+		run_child(argv, config, go[0], error[1], &files);
 	}
 	int errnum = errno;
 	close(go[0]);

@@ -16,9 +16,15 @@ struct child {
 	int status; /* of waitpid, once ended */
 };
 
-/* Forks a child that waits. Under sudo it will run as the user who called sudo. Its standard
- * streams are csample's own. */
-struct err *child_start(char **argv, struct child *ret);
+/* Where a child's output goes. */
+struct child_config {
+	int output_fd;  /* its stdout and stderr; -1: csample's own */
+	bool own_group; /* keys of the terminal are not for it: a process group of its own, and no
+	                   input */
+};
+
+/* Forks a child that waits. Under sudo it will run as the user who called sudo. */
+struct err *child_start(char **argv, const struct child_config *config, struct child *ret);
 /* Lets it exec; an error if that failed. */
 struct err *child_go(struct child *c, const char *name);
 /* Ends a child that has not been let go. */

@@ -23,6 +23,16 @@ const struct command commands[] = {
 	  "  csample dump --core core.1234               the same of a core file\n"
 	  "  csample dump -p 1234 --json | jq '.threads[].frames[0].function'\n",
 	  cmd_dump },
+	{ CMD_TOP, "top", "show what a process does, live",
+	  "[-p PID] [OPTIONS] [-- COMMAND ARG...]",
+	  "Shows where a process spends its time, brought up to date each second: own% is time in a\n"
+	  "function itself, total% with all it calls, in percent of one CPU, of the last interval. Keys\n"
+	  "change what is shown; ? explains them.",
+	  "  csample top -p 1234\n"
+	  "  csample top -- python3 app.py\n"
+	  "  csample top -p 1234 --batch -n 3            three tables as text\n"
+	  "  csample top -p 1234 --json --delay 10       a line of JSON every ten seconds\n",
+	  cmd_top },
 	{ CMD_CONVERT, "convert", "turn a profile into another format",
 	  "IN OUT [OPTIONS]",
 	  "Reads a profile (pprof of any producer, csample's json, collapsed stacks, what perf script\n"
@@ -49,14 +59,6 @@ const struct command commands[] = {
 	  "  csample doctor\n"
 	  "  csample doctor -p 1234 --json\n",
 	  cmd_doctor },
-	{ CMD_LIST, "list", "the processes there are, and what each runs",
-	  "[OPTIONS]",
-	  "Lists processes, the busiest first: the runtime and its version, CPU use in the last half\n"
-	  "second, and why csample cannot look into one. Stops nothing.",
-	  "  csample list\n"
-	  "  csample list --comm node\n"
-	  "  csample list --json | jq '.[] | select(.runtimes[0].name == \"python\").pid'\n",
-	  cmd_list },
 	{ CMD_SNAPSHOT, "snapshot", "",
 	  "-p PID -o FILE [OPTIONS]",
 	  "For tests: records what decoding the threads of a process touches, as\n"

@@ -160,8 +160,8 @@ void completion_zsh(FILE *out)
 		for (size_t k = 0; k < n_option_rows; k++)
 			if (belongs(&option_rows[k], &commands[i]))
 				zsh_option(out, &option_rows[k]);
-		fputs(commands[i].bit == CMD_RECORD ? "\t\t\t'*::command:_normal'"
-		                                    : "\t\t\t'*:: :'",
+		fputs(commands[i].bit & (CMD_RECORD | CMD_TOP) ? "\t\t\t'*::command:_normal'"
+		                                               : "\t\t\t'*:: :'",
 		      out);
 		fputs(" ;;\n", out);
 	}

@@ -110,16 +110,28 @@ static struct err *set_rows(const struct option_row *row, const char *value, str
 	return NULL;
 }
 
+/* Each table costs something, and shorter ones hold no samples. */
+static struct err *set_delay(const struct option_row *row, const char *value, struct options *opt)
+{
+	uint64_t ns;
+	struct err *err = value_duration(value, &ns);
+	if (!err && ns < 100000000)
+		err = err_new(ERR_USAGE, "'%s' is less than 100ms", value);
+	if (!err)
+		*(uint64_t *)member(row, opt) = ns;
+	return err;
+}
+
 #define AT(m) offsetof(struct options, m)
 static const char what[] = "What to look at", how[] = "How", output[] = "Output",
                   frames[] = "Frames", other[] = "Other";
 
-#define LIVE (CMD_RECORD | CMD_DUMP | CMD_DOCTOR | CMD_LIST) /* look at processes that run */
+#define LIVE (CMD_RECORD | CMD_DUMP | CMD_DOCTOR | CMD_TOP) /* look at processes that run */
 
 /* clang-format off */
 const struct option_row option_rows[] = {
 	{ 'p', "pid", "PID[,PID]", LIVE | CMD_SNAPSHOT, set_pid, AT(pid), what,
-	  "the process; record and dump take several", NULL, NULL },
+	  "the process; record, top and dump take several", NULL, NULL },
 	{ 0, "comm", "NAME", LIVE, set_word, AT(select.comm), what,
 	  "processes of this name, as ps -e shows it, or that run a program file of this name", NULL, NULL },
 	{ 0, "cmdline", "REGEX", LIVE, set_word, AT(select.cmdline), what,
@@ -130,8 +142,8 @@ const struct option_row option_rows[] = {
 	  "processes in this container: the beginning of its id, or its name where cgroups tell it", NULL, NULL },
 	{ 0, "pidfile", "FILE", LIVE, set_word, AT(select.pidfile), what,
 	  "the process whose id FILE begins with", NULL, NULL },
-	{ 's', "subprocesses", NULL, CMD_RECORD | CMD_DUMP, set_flag, AT(subprocesses), what,
-	  "its child processes too, and theirs; record follows those created later", NULL,
+	{ 's', "subprocesses", NULL, CMD_RECORD | CMD_DUMP | CMD_TOP, set_flag, AT(subprocesses), what,
+	  "its child processes too, and theirs; record and top follow those created later", NULL,
 	  NULL },
 	{ 0, "core", "FILE", CMD_DUMP, set_string, AT(core), what,
 	  "a core file instead of a process", NULL, NULL },
@@ -139,21 +151,21 @@ const struct option_row option_rows[] = {
 	  "with --core: the program it is of, if that is not where it was", NULL, NULL },
 	{ 0, "tid", "TID", CMD_SNAPSHOT, set_tid, AT(tid), what,
 	  "this thread only", NULL, NULL },
-	{ 'e', "event", "cpu|cycles|wall", CMD_RECORD, set_event, AT(event), what,
+	{ 'e', "event", "cpu|cycles|wall", CMD_RECORD | CMD_TOP, set_event, AT(event), what,
 	  "what is counted: time on a CPU (default), hardware cycles, or wall time of all threads",
 	  NULL, NULL },
-	{ 'i', "idle", NULL, CMD_RECORD, set_flag, AT(idle), what,
+	{ 'i', "idle", NULL, CMD_RECORD | CMD_TOP, set_flag, AT(idle), what,
 	  "threads that wait too: the same as -e wall", NULL, NULL },
 	{ 'g', "gil", NULL, CMD_RECORD, set_flag, AT(gil), what,
 	  "Python: only threads that hold the GIL", NULL, NULL },
 	{ 'd', "duration", "TIME", CMD_RECORD, set_duration, AT(duration_ns), how,
 	  "30, 30s, 5m, 1h, 250ms; 0 or unlimited (default): until Ctrl-C or the process ends", NULL, NULL },
-	{ 'r', "rate", "HZ", CMD_RECORD, set_rate, AT(rate_hz), how,
+	{ 'r', "rate", "HZ", CMD_RECORD | CMD_TOP, set_rate, AT(rate_hz), how,
 	  "samples a second of each busy CPU (default 100, at most 10000)", "freq", NULL },
-	{ 0, "capture", "auto|preempt|stop", CMD_RECORD, set_choice, AT(capture), how,
+	{ 0, "capture", "auto|preempt|stop", CMD_RECORD | CMD_TOP, set_choice, AT(capture), how,
 	  "how a running thread is read: held off its CPU, or stopped (default: the best there is)",
 	  NULL, NULL },
-	{ 0, "nonblocking", NULL, CMD_RECORD | CMD_DUMP, set_flag, AT(nonblocking), how,
+	{ 0, "nonblocking", NULL, CMD_RECORD | CMD_DUMP | CMD_TOP, set_flag, AT(nonblocking), how,
 	  "never stop a thread; what would need it is counted as lost", NULL, NULL },
 	{ 0, "top", NULL, CMD_REPORT, set_flag, AT(top), how,
 	  "a table of what took most (the default)", NULL, NULL },
@@ -163,21 +175,32 @@ const struct option_row option_rows[] = {
 	  "the same for functions that match", NULL, NULL },
 	{ 0, "list", "REGEX", CMD_REPORT, set_string, AT(list), how,
 	  "figures per line of functions that match, with source where that is here", NULL, NULL },
-	{ 0, "by", "functions|lines|modules|threads", CMD_REPORT, set_choice, AT(by), how,
+	{ 0, "by", "functions|lines|modules|threads", CMD_REPORT | CMD_TOP, set_choice, AT(by), how,
 	  "what a row is (default: a function)", NULL, NULL },
-	{ 0, "cum", NULL, CMD_REPORT, set_flag, AT(by_total), how,
+	{ 0, "cum", NULL, CMD_REPORT | CMD_TOP, set_flag, AT(by_total), how,
 	  "sort by the time of a function and all it calls, not by its own", NULL, NULL },
 	{ 'n', "rows", "N", CMD_REPORT, set_rows, AT(rows), how,
 	  "at most N rows (default 20; 0: all)", NULL, NULL },
+	{ 0, "batch", NULL, CMD_TOP, set_flag, AT(batch), output,
+	  "print tables as text, one after the other, as where there is no terminal", NULL, NULL },
+	{ 'n', "intervals", "N", CMD_TOP, set_rows, AT(intervals), output,
+	  "--batch and --json: leave after N tables (default 0: when the process ends)", NULL, NULL },
+	{ 0, "delay", "TIME", CMD_TOP, set_delay, AT(delay_ns), output,
+	  "how long an interval is: 1s (default), 500ms, 10 (seconds)", NULL, NULL },
+	{ 0, "rows", "N", CMD_TOP, set_rows, AT(rows), output,
+	  "--batch and --json: at most N rows (default 20; 0: all)", NULL, NULL },
 	{ 'o', "output", "FILE", CMD_RECORD | CMD_SNAPSHOT, set_string, AT(output), output,
 	  "write to FILE; its ending gives the format; - is stdout", NULL, NULL },
 	{ 'f', "format", "FORMAT", CMD_RECORD | CMD_CONVERT, set_string, AT(format), output,
 	  "svg (default), collapsed (default on stdout), pprof, speedscope or json", NULL, NULL },
-	{ 'j', "json", NULL, CMD_DUMP | CMD_DOCTOR | CMD_LIST, set_flag, AT(json), output,
-	  "print JSON", NULL, NULL },
+	{ 'j', "json", NULL, CMD_DUMP | CMD_DOCTOR | CMD_TOP, set_flag, AT(json), output,
+	  "print JSON; top: a line for each interval", NULL, NULL },
 	{ 0, "stats-json", "FILE", CMD_RECORD, set_string, AT(stats_json), output,
 	  "write the closing summary as JSON to FILE", NULL, NULL },
 	{ 'n', "native", "own|all|none", CMD_RECORD | CMD_DUMP, set_choice, AT(native), frames,
+	  "native frames beside Python's: all but the interpreter's own (default), all, or none",
+	  NULL, "own" },
+	{ 0, "native", "own|all|none", CMD_TOP, set_choice, AT(native), frames,
 	  "native frames beside Python's: all but the interpreter's own (default), all, or none",
 	  NULL, "own" },
 	{ 't', "threads", NULL, CMD_RECORD, set_flag, AT(threads), frames,
@@ -186,9 +209,9 @@ const struct option_row option_rows[] = {
 	  "names without lines", "nolineno", NULL },
 	{ 'l', "locals", NULL, CMD_DUMP | CMD_SNAPSHOT, set_flag, AT(locals), frames,
 	  "arguments and local variables of Python frames", NULL, NULL },
-	{ 0, "kernel", NULL, CMD_RECORD, set_flag, AT(kernel), frames,
+	{ 0, "kernel", NULL, CMD_RECORD | CMD_TOP, set_flag, AT(kernel), frames,
 	  "kernel frames too", NULL, NULL },
-	{ 0, "full-filenames", NULL, CMD_RECORD | CMD_DUMP | CMD_CONVERT, set_flag, AT(full_filenames), frames,
+	{ 0, "full-filenames", NULL, CMD_RECORD | CMD_DUMP | CMD_CONVERT | CMD_TOP, set_flag, AT(full_filenames), frames,
 	  "whole paths, not only their last part", NULL, NULL },
 	{ 0, "annotate", NULL, CMD_RECORD | CMD_CONVERT, set_flag, AT(annotate), frames,
 	  "collapsed: mark the kind of each frame, as _[k] for kernel, _[i] for inlined", NULL, NULL },
@@ -196,7 +219,7 @@ const struct option_row option_rows[] = {
 	  "svg: the root at the top (icicle) at first sight", NULL, NULL },
 	{ 'h', "help", NULL, ~0U, set_flag, AT(help), other,
 	  "this text", NULL, NULL },
-	{ 0, "debug", "SUBSYSTEMS", LIVE | CMD_SNAPSHOT, set_string, AT(debug), NULL,
+	{ 0, "debug", "SUBSYSTEMS", CMD_RECORD | CMD_DUMP | CMD_DOCTOR | CMD_SNAPSHOT | CMD_TOP, set_string, AT(debug), NULL,
 	  "diagnostics of target, trigger, capture, unwind, decode, symbols, emit or all", NULL, NULL },
 	{ 0, "snapshots", "FILE", CMD_RECORD, set_string, AT(snapshots), NULL,
 	  "write each snapshot as captured, as include/csample/recorded.h describes it", NULL, NULL },

@@ -208,13 +208,13 @@ static struct err *positional(struct cursor *c, const char *word)
 	pid_t pid;
 	struct err *err = value_pid(word, &pid);
 	const char *name = c->command->name;
-	if (!err && c->command->bit & (CMD_RECORD | CMD_DUMP | CMD_DOCTOR))
+	if (!err && c->command->bit & (CMD_RECORD | CMD_TOP | CMD_DUMP | CMD_DOCTOR))
 		return err_new(ERR_USAGE, "what is %s? For a process id: csample %s -p %s", word,
 		               name, word);
 	err_free(err);
-	if (c->command->bit == CMD_RECORD)
-		return err_new(ERR_USAGE, "what is '%s'? To start a command: csample record -- %s",
-		               word, word);
+	if (c->command->bit & (CMD_RECORD | CMD_TOP))
+		return err_new(ERR_USAGE, "what is '%s'? To start a command: csample %s -- %s",
+		               word, name, word);
 	return err_new(ERR_USAGE, "'%s' is one argument too many; see csample %s --help", word,
 	               name);
 }
@@ -246,7 +246,7 @@ static struct err *check_target(const struct command *command, const struct opti
 	bool child = opt->child_argv, search = selection_is_search(&opt->select);
 	bool live = opt->pid || search;
 	const char *how = opt->pid ? "-p" : "a search";
-	if (command->bit == CMD_RECORD && !live && !child)
+	if (command->bit & (CMD_RECORD | CMD_TOP) && !live && !child)
 		return err_new(ERR_USAGE,
 		               "what to profile? -p PID, --comm NAME, or -- and a command");
 	if (command->bit == CMD_DUMP && !live && !opt->core)
@@ -294,8 +294,9 @@ static struct err *parse_arguments(struct cursor *c)
 	while (!err && *c->argv && !c->opt->help) {
 		const char *word = *c->argv++;
 		if (!strcmp(word, "--")) {
-			if (c->command->bit != CMD_RECORD)
-				return err_new(ERR_USAGE, "only record takes a command after --");
+			if (!(c->command->bit & (CMD_RECORD | CMD_TOP)))
+				return err_new(ERR_USAGE,
+				               "only record and top take a command after --");
 			if (!*c->argv)
 				return err_new(ERR_USAGE, "a command is missing after --");
 			c->opt->child_argv = c->argv;
@@ -314,7 +315,7 @@ static struct err *parse_arguments(struct cursor *c)
 struct err *options_parse(int argc, char **argv, const struct command **command,
                           struct options *ret)
 {
-	*ret = (struct options){.rate_hz = 100, .rows = 20};
+	*ret = (struct options){.rate_hz = 100, .rows = 20, .delay_ns = 1000000000};
 	const char *name = argc > 1 ? argv[1] : "help";
 	if (!strcmp(name, "-h") || !strcmp(name, "--help"))
 		name = "help";

@@ -60,6 +60,10 @@ struct options {
 	const char *peek, *list; /* regular expressions; NULL: not given */
 	enum opt_by by;
 	size_t rows; /* 0: all */
+	/* top: */
+	bool batch;
+	uint64_t delay_ns;
+	size_t intervals; /* 0: no end */
 	const char
 	        *operands[2]; /* convert: the file to read, the file to write; report: the first */
 	size_t n_operands;
@@ -154,9 +158,9 @@ const char *suggest(const char *word, const char *const *names, size_t n);
 /* One function per command, in a file of its own. The error is printed by main, which exits with 2
  * for ERR_USAGE and 1 for the rest; without an error with *status, preset to 0. */
 struct err *cmd_record(const struct options *opt, int *status);
+struct err *cmd_top(const struct options *opt, int *status);
 struct err *cmd_dump(const struct options *opt, int *status);
 struct err *cmd_doctor(const struct options *opt, int *status);
-struct err *cmd_list(const struct options *opt, int *status);
 struct err *cmd_snapshot(const struct options *opt, int *status);
 struct err *cmd_report(const struct options *opt, int *status);
 struct err *cmd_convert(const struct options *opt, int *status);

@@ -13,6 +13,7 @@ void session_init(struct session *s, const struct options *opt)
 	        .opt = opt,
 	        .launched_ns = now_ns(),
 	        .child = {.go_fd = -1, .error_fd = -1},
+	        .child_config = {.output_fd = -1},
 	};
 }
 
@@ -22,22 +23,28 @@ static bool lookup_name(void *arg, struct image *img, uint64_t vaddr, const char
 	return symbols_lookup_name(arg, img, vaddr, name_ret, start_ret);
 }
 
+void session_renew_decoder(struct session *s)
+{
+	decoder_destroy(s->decoder);
+	static const enum native_frames natives[] = {[OPT_NATIVE_OWN] = NATIVE_OWN,
+	                                             [OPT_NATIVE_ALL] = NATIVE_ALL,
+	                                             [OPT_NATIVE_NONE] = NATIVE_NONE};
+	s->decoder = decoder_create(s->strings, natives[s->opt->native], lookup_name, s->symbols);
+}
+
 struct err *session_open(struct session *s)
 {
 	const struct options *opt = s->opt;
 	struct err *err = NULL;
 	if (opt->child_argv)
-		err = child_start(opt->child_argv, &s->child);
+		err = child_start(opt->child_argv, &s->child_config, &s->child);
 	if (err)
 		return err;
 	s->strings = strings_create();
 	s->images = images_create(s->strings);
 	struct symbols_config symbols_config = {0};
 	s->symbols = symbols_create(s->images, s->strings, &symbols_config);
-	static const enum native_frames natives[] = {[OPT_NATIVE_OWN] = NATIVE_OWN,
-	                                             [OPT_NATIVE_ALL] = NATIVE_ALL,
-	                                             [OPT_NATIVE_NONE] = NATIVE_NONE};
-	s->decoder = decoder_create(s->strings, natives[opt->native], lookup_name, s->symbols);
+	session_renew_decoder(s);
 	const pid_t *pids = opt->child_argv ? &s->child.pid : opt->pids;
 	size_t n = opt->child_argv ? 1 : opt->n_pids;
 	for (; s->n_targets < n && !err; s->n_targets += !err)

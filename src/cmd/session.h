@@ -12,8 +12,9 @@
 
 struct session {
 	const struct options *opt;
-	uint64_t launched_ns; /* when the user asked */
-	struct child child;   /* of -- COMMAND; pid 0: none */
+	uint64_t launched_ns;             /* when the user asked */
+	struct child child;               /* of -- COMMAND; pid 0: none */
+	struct child_config child_config; /* to be changed before session_open() */
 	struct strings *strings;
 	struct images *images;
 	struct symbols *symbols;
@@ -27,6 +28,8 @@ struct session {
 void session_init(struct session *s, const struct options *opt);
 /* Starts the command, which waits for session_go(), or opens the processes. */
 struct err *session_open(struct session *s);
+/* Forgets all runtimes that were met. What named frames of them is gone: no profile has any. */
+void session_renew_decoder(struct session *s);
 /* NULL is success too where no command was asked for. After engine_start(). */
 struct err *session_go(struct session *s);
 /* Waits for the command if there is one, since its output and exit code are what the user waits

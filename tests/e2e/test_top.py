@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The live view as text and JSON. Shares are compared with one another: how much of a CPU the target
+gets is not ours to say."""
+import json
+import signal
+import subprocess
+
+import pytest
+
+from conftest import CSAMPLE
+
+
+def tables(text):
+    """Each table as {name: [cells]}, with its head's lines."""
+    found = []
+    for block in text.strip().split("\n\n"):
+        lines = block.split("\n")
+        at = next(i for i, line in enumerate(lines) if line.split()[:2] == ["own%", "total%"])
+        rows = {}
+        for line in lines[at + 1:]:
+            own, total, own_time, total_time, name = line.split(None, 4)
+            rows[name] = (float(own), float(total), own_time, total_time)
+        found.append((lines[:at], rows))
+    return found
+
+
+def test_batch_has_a_table_for_each_interval_with_the_shares_of_its_functions(workload, csample):
+    process = workload("split", 30)
+    done = csample("top", "-p", process.pid, "--batch", "-n", 3, "--delay", "1s", "--cum")
+    assert done.status == 0, done
+    found = tables(done.out)
+    assert len(found) == 3
+    for head, rows in found:
+        assert f"pid {process.pid} " in head[1]
+        assert "threads " in head[2] and "CPU " in head[2] and "GIL" not in head[2]
+        assert "samples" in head[3] and "errors" in head[3] and "rate" in head[3] and "pause" in head[3]
+    rows = found[-1][1]
+    seconds = {name: float(rows[f"{name} (split)"][3].rstrip("ms")) for name in ("seventy", "twenty", "ten")}
+    seconds = {name: s * (1000 if "ms" not in rows[f"{name} (split)"][3] else 1) for name, s in seconds.items()}
+    all_of_it = sum(seconds.values())
+    assert abs(seconds["seventy"] / all_of_it - 0.7) < 0.15, done
+    assert rows["main (split)"][0] == 0 and rows["main (split)"][1] > 0
+
+
+def test_json_is_a_line_for_each_interval(workload, csample):
+    process = workload("split", 30)
+    done = csample("top", "-p", process.pid, "--json", "-n", 3, "--delay", "500ms", "--rows", 0)
+    assert done.status == 0, done
+    lines = [json.loads(line) for line in done.out.splitlines()]
+    assert [line["interval"] for line in lines] == [1, 2, 3]
+    for line in lines:
+        assert line["pid"] == process.pid and line["value_type"] == "cpu" and not line["ended"]
+        assert line["threads"] == 1 and line["runtimes"] == []
+        own = sum(row["recent_own_ns"] for row in line["rows"])
+        assert own == line["recent_total_ns"]
+        assert sum(row["own_ns"] for row in line["rows"]) == line["total_ns"]
+        shown = sum(row["own_percent"] for row in line["rows"])
+        assert abs(shown - 100 * own / 1e9 / line["interval_seconds"]) < 1
+    assert sum(line["recent_total_ns"] for line in lines) == lines[-1]["total_ns"]
+    total = {row["function"]: row["total_ns"] for row in lines[-1]["rows"]}
+    assert abs(total["seventy"] / total["work"] - 0.7) < 0.2, total
+
+
+def test_a_command_is_watched_until_it_ends_and_its_status_is_ours(csample):
+    done = csample("top", "--json", "--delay", "300ms", "--", "sh", "-c",
+                   "echo out; i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; exit 7")
+    assert done.status == 7, done
+    lines = [json.loads(line) for line in done.out.splitlines()]  # so its output is not there
+    assert lines[-1]["ended"] and not any(line["ended"] for line in lines[:-1])
+    assert "out" in done.err.splitlines() and "has ended" in done.err
+    assert lines[-1]["total_ns"] > 0
+
+
+@pytest.mark.parametrize("event, waits", [("cpu", False), ("wall", True)])
+def test_waiting_threads_are_there_with_wall_time_only(workload, csample, event, waits):
+    process = workload("sleeper")
+    done = csample("top", "-p", process.pid, "--json", "-n", 1, "-e", event)
+    line = json.loads(done.out)
+    assert (line["total_ns"] > 0.8 * line["interval_seconds"] * 1e9) == waits, done
+
+
+def test_threads_of_python_with_their_share_of_the_lock(start, csample):
+    process = start("python3", "-u", "-c", """
+import gc, threading, time
+def burn():
+    while True:
+        sum(i * i for i in range(1000))
+class Node: pass
+def collect():
+    while True:
+        for i in range(2000):
+            node = Node(); node.node = node
+        gc.collect()
+threading.Thread(target=burn, name="burner", daemon=True).start()
+print("ready")
+collect()
+""")
+    process.wait_for("ready")
+    done = csample("top", "-p", process.pid, "--json", "-n", 2, "--by", "threads")
+    line = json.loads(done.out.splitlines()[-1])
+    assert line["runtimes"][0]["name"] == "python" and line["runtimes"][0]["version"][0] == "3"
+    assert line["threads"] == 2 and line["gc_percent"] > 0
+    assert 0.5 * line["cpu_percent"] < line["gil_percent"] < 1.5 * line["cpu_percent"] + 1
+    rows = {row["function"]: row for row in line["rows"]}
+    assert rows[f"MainThread ({process.pid})"]["gil_percent"] > 0
+    assert any(name.startswith("burner") for name in rows)
+    assert abs(sum(row["gil_percent"] for row in rows.values()) - line["gil_percent"]) < 0.1
+
+
+def test_event_loop_that_waits(start, csample):
+    node = subprocess.run(["which", "node"], stdout=subprocess.PIPE, text=True, check=False).stdout.strip()
+    if not node:
+        pytest.skip("no node")
+    process = start(node, "-e", "setInterval(() => { const end = Date.now() + 10;"
+                    " while (Date.now() < end); }, 200); console.log('ready');")
+    process.wait_for("ready")
+    done = csample("top", "-p", process.pid, "--json", "-n", 3, "--delay", "1s")
+    line = json.loads(done.out.splitlines()[-1])
+    assert line["runtimes"][0]["name"] == "javascript"
+    assert line["event_loop_idle_percent"] > 50 and "gil_percent" not in line
+    assert line["gc_percent"] >= 0
+
+
+def test_ctrl_c_ends_it_without_a_word(workload, start):
+    process = workload("split", 30)
+    top = start(CSAMPLE, "top", "-p", process.pid, "--json", "--delay", "200ms")
+    json.loads(top.read_line())
+    top.signal(signal.SIGINT)
+    assert top.popen.wait(30) == 0
+
+
+def test_what_is_wrong_is_said(csample):
+    assert "less than 100ms" in csample("top", "-p", 1, "--delay", "1ms").err
+    done = csample("top")
+    assert done.status == 2 and "what to profile" in done.err
