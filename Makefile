@@ -73,7 +73,16 @@ $(GEN)/%.inc: src/emit/%
 	@echo "  GEN     $<"
 	$(Q)mkdir -p $(GEN)
 	$(Q)sed 's/\\/\\\\/g; s/"/\\"/g; s/^/"/; s/$$/\\n"/' $< > $@.tmp && mv $@.tmp $@
-$(B)/src/emit/svg.o: $(GEN)/flame.css.inc $(GEN)/flame.js.inc
+# The same files' hashes as a Content-Security-Policy names them.
+$(GEN)/%.sha256.inc: src/emit/%
+	$(Q)mkdir -p $(GEN)
+	$(Q)sha256sum < $< | cut -c 1-64 | tr a-f A-F | basenc --base16 -d | base64 -w 0 | \
+		sed 's/.*/"sha256-&"/' > $@.tmp && mv $@.tmp $@
+SVG_INC  := flame.css.inc flame.js.inc
+HTML_INC := html.body.inc $(foreach f,html.css html_model.js html_flame.js html.js,$(f).inc $(f).sha256.inc)
+EMIT_INC := $(addprefix $(GEN)/,$(SVG_INC) $(HTML_INC))
+$(B)/src/emit/svg.o: $(addprefix $(GEN)/,$(SVG_INC))
+$(B)/src/emit/html.o: $(addprefix $(GEN)/,$(HTML_INC))
 $(B)/gen/%.o: $(GEN)/%.c
 	@echo "  CC      $<"
 	$(Q)mkdir -p $(@D)
@@ -108,7 +117,7 @@ FMT_FILES = $(shell git ls-files -co --exclude-standard -- '*.c' '*.h')
 fmt:
 	$(Q)clang-format -i $(FMT_FILES)
 # Generated headers must be there.
-lint: $(GEN)/profile.pb-c.h $(B)/gen/syscall-names.inc $(GEN)/flame.css.inc $(GEN)/flame.js.inc
+lint: $(GEN)/profile.pb-c.h $(B)/gen/syscall-names.inc $(EMIT_INC)
 	$(Q)clang-format --dry-run -Werror $(FMT_FILES)
 	$(Q)$(PYTHON) scripts/check-layers.py
 	$(Q)printf '%s\n' $(SRC) src/main.c | xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$$@" -- $(filter-out -MMD -MP,$(ALL_CFLAGS)) -I$(B)/gen' sh

@@ -16,7 +16,7 @@ struct emit_options {
 	bool functions;      /* -F: no lines in names */
 	bool full_filenames; /* not only the last part of a path */
 	bool annotate;       /* collapsed: suffixes _[k] _[i] ... as flamegraph.pl knows them */
-	bool inverted;       /* SVG: icicle at first sight */
+	bool inverted;       /* SVG, HTML: icicle at first sight */
 	double min_width_px; /* SVG: narrower frames are dropped; 0: the default */
 };
 

@@ -13,7 +13,7 @@
 #include <csample/vec.h>
 
 extern const struct format format_svg, format_collapsed, format_pprof, format_speedscope,
-        format_json;
+        format_json, format_html;
 extern const struct format format_perf_script; /* only read: not among formats[] */
 
 /* Readers make no more of these, whatever a file says. */
@@ -36,6 +36,7 @@ struct tree_node {
 	uint32_t parent, label, depth; /* nodes[0] is the root, of depth 0 and without a label */
 	uint32_t first, n_children;    /* children: nodes[first ...], sorted by name */
 	uint64_t self[PROFILE_VALUES], total[PROFILE_VALUES];
+	uint8_t root;                /* RAW_THREAD, RAW_PROCESS: it is one's; else 0 */
 	const char *file;            /* of the first location that knew it */
 	uint32_t line_min, line_max; /* in that file; 0: not known */
 	bool other_files;
@@ -62,6 +63,14 @@ struct tree_config {
 /* Lives shorter than p. */
 struct tree *tree_create(const struct profile *p, const struct tree_config *config);
 void tree_destroy(struct tree *t);
+
+/* Numbers as people read them: 12,345; "1 sample"; 1.23 s. */
+void facts_add_count(struct strbuf *b, uint64_t n);
+void facts_add_counted(struct strbuf *b, uint64_t n, const char *one, const char *many);
+void facts_add_time(struct strbuf *b, uint64_t ns);
+/* A line on the whole: pid, event and rate, samples, time, what was lost, when. From the target it
+ * has nothing but the event's name. */
+void facts_add(const struct profile *p, struct strbuf *b);
 
 /* Which thread's each stack is, where the profile tells them apart. */
 struct roots {

@@ -60,40 +60,6 @@ struct picture {
 	double *starts; /* per node shown */
 };
 
-static void add_count(struct strbuf *b, uint64_t n)
-{
-	char digits[24];
-	int len = snprintf(digits, sizeof(digits), "%" PRIu64, n);
-	for (int i = 0; i < len; i++) {
-		strbuf_addc(b, digits[i]);
-		if (i + 1 < len && (len - 1 - i) % 3 == 0)
-			strbuf_addc(b, ',');
-	}
-}
-
-static void add_counted(struct strbuf *b, uint64_t n, const char *one, const char *many)
-{
-	add_count(b, n);
-	strbuf_addc(b, ' ');
-	strbuf_add(b, n == 1 ? one : many);
-}
-
-static void add_time(struct strbuf *b, uint64_t ns)
-{
-	double s = (double)ns / 1e9;
-	if (s >= 3600)
-		strbuf_addf(b, "%" PRIu64 " h %02" PRIu64 " min", ns / 3600000000000,
-		            ns / 60000000000 % 60);
-	else if (s >= 100)
-		strbuf_addf(b, "%.1f s", s);
-	else if (s >= 1)
-		strbuf_addf(b, "%.2f s", s);
-	else if (s >= 0.001)
-		strbuf_addf(b, "%.3g ms", s * 1e3);
-	else
-		strbuf_addf(b, "%.3g \xc2\xb5s", s * 1e6);
-}
-
 /* Anything that comes from a target: controls visible, then as XML. */
 static void add_foreign(struct strbuf *b, const char *text)
 {
@@ -241,14 +207,14 @@ static void add_title(struct picture *pic, const struct tree_node *node, const c
 	strbuf_add(b, "<title>");
 	strbuf_add(b, text);
 	strbuf_add(b, " (");
-	add_counted(b, node->total[0], "sample", "samples");
+	facts_add_counted(b, node->total[0], "sample", "samples");
 	strbuf_addf(b, ", %.2f%%)", 100 * (double)node->total[pic->value] / pic->total);
 	if (pic->value == 1) {
 		strbuf_addc(b, '\n');
-		add_time(b, node->total[1]);
+		facts_add_time(b, node->total[1]);
 		if (node->self[1]) {
 			strbuf_add(b, ", self ");
-			add_time(b, node->self[1]);
+			facts_add_time(b, node->self[1]);
 		}
 	}
 	if (node->depth)
@@ -346,41 +312,6 @@ static void add_frames(struct picture *pic)
 	strbuf_free(&labels);
 }
 
-static void add_facts(struct picture *pic, struct strbuf *b)
-{
-	const struct profile_meta *meta = &pic->p->meta;
-	const char *dot = " \xc2\xb7 ";
-	if (meta->pid)
-		strbuf_addf(b, "pid %" PRId32 "%s", meta->pid, dot);
-	strbuf_add(b, meta->event ? meta->event : "cpu");
-	if (meta->rate_hz > 0)
-		strbuf_addf(b, ", %g Hz", meta->rate_hz);
-	if (meta->duration_ns) {
-		strbuf_add(b, dot);
-		strbuf_add(b, "duration ");
-		add_time(b, meta->duration_ns);
-	}
-	strbuf_add(b, dot);
-	add_counted(b, pic->p->total[0], "sample", "samples");
-	if (pic->p->total[1]) {
-		strbuf_add(b, dot);
-		add_time(b, pic->p->total[1]);
-		bool is_cpu = !meta->value_type || !strcmp(meta->value_type, "cpu");
-		strbuf_addf(b, " of %s time", is_cpu ? "CPU" : meta->value_type);
-	}
-	strbuf_add(b, dot);
-	add_count(b, meta->lost);
-	strbuf_add(b, " lost");
-	time_t start = (time_t)(meta->start_unix_ns / 1000000000);
-	struct tm tm;
-	char when[64];
-	if (start && gmtime_r(&start, &tm) &&
-	    strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S UTC", &tm)) {
-		strbuf_add(b, dot);
-		strbuf_add(b, when);
-	}
-}
-
 /* A line of the heading; the script cuts it to the window's width, knowing it all. */
 static void add_line(struct picture *pic, size_t *y, const char *class, const char *whole)
 {
@@ -422,14 +353,14 @@ static size_t add_head(struct picture *pic)
 	struct strbuf facts = {0}, dropped = {0};
 	size_t y = 7;
 	add_line(pic, &y, "title", title);
-	add_facts(pic, &facts);
+	facts_add(pic->p, &facts);
 	add_line(pic, &y, "facts", facts.s);
 	if (meta->command && title != meta->command && strcmp(title, meta->command) != 0)
 		add_line(pic, &y, "facts", meta->command);
 	if (meta->note)
 		add_line(pic, &y, "note", meta->note);
 	if (pic->n_dropped) {
-		add_counted(&dropped, pic->n_dropped, "frame", "frames");
+		facts_add_counted(&dropped, pic->n_dropped, "frame", "frames");
 		strbuf_addf(&dropped,
 		            " narrower than %.2g px of %d left out, and what they call: neither "
 		            "drawn nor searched",

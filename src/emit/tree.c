@@ -237,6 +237,8 @@ static void add_node(struct builder *b, uint32_t parent, const struct item *item
 			node.total[v] += total[v];
 		const struct location *loc =
 		        has_frames ? &b->p->locations[b->p->nodes[items[i].node].location] : NULL;
+		if (loc && (loc->raw.kind == RAW_THREAD || loc->raw.kind == RAW_PROCESS))
+			node.root = loc->raw.kind;
 		if (loc && loc->n_frames)
 			add_where(&node, &loc->frames[items[i].frame]);
 	}

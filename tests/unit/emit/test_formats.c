@@ -28,6 +28,7 @@ static void by_name(void **state)
 	        {"pprof", "pprof"},
 	        {"pb", "pprof"},
 	        {"speedscope", "speedscope"},
+	        {"HTML", "html"},
 	        {"json", "json"},
 	        {"", "none"},
 	        {"sv", "none"},
@@ -48,6 +49,7 @@ static void by_path(void **state)
 	        {"x.pb.gz", "pprof"},
 	        {"x.pprof", "pprof"},
 	        {"x.speedscope.json", "speedscope"},
+	        {"x.html", "html"},
 	        {"x.json", "json"},
 	        {"x.gz", "none"},
 	        {"x.pb", "none"},
@@ -82,7 +84,7 @@ static void list(void **state)
 	(void)state;
 	char buf[64], small[8];
 	format_list(buf, sizeof(buf));
-	assert_string_equal(buf, "svg, collapsed, pprof, speedscope, json");
+	assert_string_equal(buf, "svg, html, collapsed, pprof, speedscope, json");
 	format_list(small, sizeof(small));
 	assert_string_equal(small, "svg, co");
 }
