@@ -18,28 +18,45 @@ enum desk_event { DESK_CPU, DESK_WALL };
 struct desk_request {
 	enum desk_event event;
 	uint64_t duration_ns;
+	/* Asked a few times a second: whoever wanted it is gone. NULL: never. */
+	bool (*given_up)(void *arg);
+	void *arg;
 };
 
 struct desk;
-struct desk *desk_create(void);
-void desk_destroy(struct desk *d); /* answers those who still wait with "it ended" */
+struct err *desk_create(struct desk **ret);
+/* When nobody can ask any more. NULL is allowed. */
+void desk_destroy(struct desk *d);
 
-/* Server side, any thread: waits until the window is over (or early: the target or the recording
- * ended) and gives gzip'd pprof. ERR_GONE: nothing can be sampled any more. Free *bytes_ret. */
+/* Server side, any thread: waits until the window is over (or early: sampling ended) and gives
+ * gzip'd pprof; free *bytes_ret. ERR_GONE: nothing can be sampled any more; ERR_UNSUPPORTED: too
+ * many ask at once. */
 struct err *desk_ask(struct desk *d, const struct desk_request *r, void **bytes_ret,
                      size_t *len_ret);
-/* The same of text that the sampling side makes at once: stacks of all threads (debug 1: merged
- * with counts, 2: one by one), the command line, metrics. b is the asker's. */
-enum desk_text { DESK_THREADS_1, DESK_THREADS_2, DESK_THREADS_PPROF, DESK_CMDLINE, DESK_METRICS };
+/* The same of what the sampling side makes at once, appended to b: stacks of all threads (pprof;
+ * text merged with counts; text one by one), the command line with NULs between the arguments,
+ * metrics; names of addresses, of which b then holds the list, "0x1+0x2". */
+enum desk_text {
+	DESK_THREADS_PPROF,
+	DESK_THREADS_1,
+	DESK_THREADS_2,
+	DESK_CMDLINE,
+	DESK_METRICS,
+	DESK_SYMBOLS,
+};
 struct err *desk_ask_text(struct desk *d, enum desk_text what, struct strbuf *b);
+/* Whether the sampling side has been at the desk lately. */
+bool desk_is_attended(struct desk *d);
 
 /* Sampling side, the one thread that samples. Whether somebody waits for this event's samples. */
 bool desk_wants(struct desk *d, enum desk_event event);
-/* A descriptor that becomes readable when desk_attend() has something to do. */
+/* A descriptor that becomes readable when desk_attend() has something new to do. */
 int desk_fd(struct desk *d);
+/* When desk_attend() has to be called next, CLOCK_MONOTONIC; UINT64_MAX: no window is open. */
+uint64_t desk_next_ns(struct desk *d);
 struct desk_clerk {
 	void *arg;
-	/* The profile being filled; names all of it if asked to. NULL: none of this event. */
+	/* The profile being filled; names all of it if asked to. NULL: none of this event (yet). */
 	struct profile *(*profile)(void *arg, enum desk_event event, bool named);
 	struct err *(*text)(void *arg, enum desk_text what, struct strbuf *b);
 	/* Encodes as pprof in gzip; free *bytes_ret. */
@@ -50,6 +67,8 @@ struct desk_clerk {
 void desk_attend(struct desk *d, const struct desk_clerk *clerk);
 /* Right before the profile of this event is cut: what open windows need of it is taken. */
 void desk_before_cut(struct desk *d, const struct desk_clerk *clerk, enum desk_event event);
+/* At the end: all windows close with what they have, and who asks from now on gets ERR_GONE. */
+void desk_finish(struct desk *d, const struct desk_clerk *clerk);
 
 struct serve_config {
 	const char *address;    /* "127.0.0.1:6060", "[::1]:6060", ":6060" */
@@ -61,8 +80,9 @@ struct server;
 /* ERR_USAGE: a non-loopback address with neither token nor insecure. ERR_SYS: the address is in
  * use, ... */
 struct err *server_start(const struct serve_config *config, struct desk *desk, struct server **ret);
-/* The port that was given, for ":0". */
+/* The port it listens on, which for ":0" the kernel has chosen. */
 unsigned server_port(const struct server *s);
+/* After desk_finish(): waits until all answers are out. NULL is allowed. */
 void server_stop(struct server *s);
 
 #endif
