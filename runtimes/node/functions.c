@@ -19,9 +19,14 @@
 #define MAX_BYTECODES 65536
 #define MAX_TABLE     (4u << 20)
 
+/* What a frame shows: a function, by name and place, or something else by its name. */
 struct entry {
 	const char *name, *file;
+	int32_t start;     /* of its parameters; -1: no function of a script */
+	const char *title; /* with its class, once that is known */
+	uint8_t tries;     /* to learn it */
 };
+#define MAX_TRIES 8
 
 struct bytecode {
 	uint64_t tagged, table;
@@ -79,23 +84,57 @@ void v8_functions_trim(struct v8 *v8, bool all)
 		clear_bytecodes(f);
 }
 
-uint32_t v8_entry(struct v8 *v8, const char *name, const char *file)
+static uint32_t entry_at(struct v8 *v8, const char *name, const char *file, int32_t start)
 {
 	struct v8_functions *f = v8->functions;
 	uint64_t key = hash_mix((uint64_t)(uintptr_t)name, (uint64_t)(uintptr_t)file);
+	key = hash_mix(key, (uint64_t)(uint32_t)start);
 	for (;; key++) {
 		uint64_t *known = map64_get(&f->by_name, key);
 		if (!known)
 			break;
 		const struct entry *e = &f->entries.items[*known - 1];
-		if (e->name == name && e->file == file)
+		if (e->name == name && e->file == file && e->start == start)
 			return (uint32_t)*known;
 	}
 	if (f->entries.n == MAX_ENTRIES)
 		return 0;
-	*vec_add(&f->entries) = (struct entry){name, file};
+	*vec_add(&f->entries) = (struct entry){.name = name, .file = file, .start = start};
 	*map64_put(&f->by_name, key) = f->entries.n;
 	return (uint32_t)f->entries.n;
+}
+
+uint32_t v8_entry(struct v8 *v8, const char *name, const char *file)
+{
+	return entry_at(v8, name, file, -1);
+}
+
+const char *v8_entry_title(struct v8 *v8, uint32_t entry)
+{
+	const struct v8_functions *f = v8->functions;
+	const struct entry *e =
+	        entry && entry <= f->entries.n ? &f->entries.items[entry - 1] : NULL;
+	return e ? e->title ? e->title : e->name : NULL;
+}
+
+void v8_learn_class(struct v8 *v8, const struct v8_function *f, uint64_t function,
+                    uint64_t receiver)
+{
+	struct v8_functions *all = v8->functions;
+	/* Where V8 inferred a name from an assignment ("Foo.bar") it says all there is to say. */
+	if (!f->has_name || strchr(f->name, '.') || !f->entry || f->entry > all->entries.n ||
+	    all->entries.items[f->entry - 1].title ||
+	    all->entries.items[f->entry - 1].tries == MAX_TRIES)
+		return;
+	all->entries.items[f->entry - 1].tries++;
+	const char *class = v8_class_of(v8, function, receiver);
+	struct entry *e = &all->entries.items[f->entry - 1];
+	if (!class)
+		return;
+	struct strbuf b = {0};
+	strbuf_addf(&b, "%s.%s", class, e->name);
+	e->title = intern_n(v8->strings, b.s, b.len);
+	strbuf_free(&b);
 }
 
 void v8_describe(struct runtime *rt, struct raw_frame raw, struct frame *out)
@@ -107,7 +146,7 @@ void v8_describe(struct runtime *rt, struct raw_frame raw, struct frame *out)
 		return;
 	}
 	const struct entry *e = &v8->functions->entries.items[raw.addr - 1];
-	out->function = e->name;
+	out->function = e->title ? e->title : e->name;
 	out->file = e->file;
 	out->line = (uint32_t)(raw.aux >> 32);
 	out->column = (uint32_t)raw.aux;
@@ -230,7 +269,7 @@ static bool fill(struct v8 *v8, struct v8_function *f, struct obj o)
 	v8_script_place(v8, f->script, f->start, &f->line, &f->column);
 	if (!f->has_name)
 		f->name = anonymous(v8, f, file);
-	f->entry = v8_entry(v8, f->name, file);
+	f->entry = entry_at(v8, f->name, file, f->start);
 	return true;
 }
 
@@ -272,6 +311,17 @@ const struct v8_function *v8_function_find(struct v8 *v8, uint64_t tagged)
 	struct v8_function *ret = &all->items.items[*known - 1];
 	*ret = f;
 	return ret;
+}
+
+bool v8_shared_of(struct v8 *v8, uint64_t function, uint64_t *ret)
+{
+	const struct v8_layout *l = &v8->layout;
+	uint8_t bytes[64];
+	size_t len = l->function_shared.at + 8;
+	return len <= sizeof(bytes) &&
+	       v8_object(v8, &function, l->type.function_first, l->type.function_last, bytes,
+	                 len) &&
+	       obj_get((struct obj){bytes, len}, l->function_shared, ret);
 }
 
 const struct v8_position *v8_bytecode_positions(struct v8 *v8, uint64_t tagged, size_t *n_ret,

@@ -29,7 +29,7 @@ struct v8_layout {
 		        baseline_data, uncompiled_first, uncompiled_last, code, instructions,
 		        byte_array, trusted_byte_array, fixed_array, protected_fixed_array,
 		        trusted_fixed_array, weak_fixed_array, protected_weak_fixed_array,
-		        trusted_weak_fixed_array;
+		        trusted_weak_fixed_array, accessor_pair;
 	} type;
 	uint32_t wasm_frame;          /* type of a frame of WebAssembly; 0: not told */
 	struct field function_shared; /* JSFunction */

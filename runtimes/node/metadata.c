@@ -60,6 +60,7 @@ static const struct exported {
 	{ "type_WeakFixedArray__", AT(type.weak_fixed_array), false },
 	{ "type_ProtectedWeakFixedArray__", AT(type.protected_weak_fixed_array), false },
 	{ "type_TrustedWeakFixedArray__", AT(type.trusted_weak_fixed_array), false },
+	{ "type_AccessorPair__", AT(type.accessor_pair), false },
 };
 /* Where each is the same in all releases we know. */
 static const struct { const char *name; int32_t value; } constants[] = {

@@ -6,6 +6,7 @@
  *   walk.c        snapshot and native frames -> JavaScript frames
  *   objects.c     tagged words, instance types, strings
  *   functions.c   SharedFunctionInfo -> name, script, start     scripts.c  position -> line
+ *   classes.c     method and receiver -> class
  *   code.c        pc -> Code -> positions, inlined functions    positions.c  the tables, pure
  *
  * Addresses named tagged are as V8 holds them: 1 more than where the object begins. What is read
@@ -177,12 +178,24 @@ void v8_functions_destroy(struct v8_functions *f);
 void v8_functions_trim(struct v8 *v8, bool all);
 /* What a SharedFunctionInfo says, as it is now; valid until the next call. NULL: it is none. */
 const struct v8_function *v8_function_find(struct v8 *v8, uint64_t tagged);
+/* The SharedFunctionInfo of a JSFunction; false: it is none. */
+bool v8_shared_of(struct v8 *v8, uint64_t function, uint64_t *ret);
 /* An entry by itself: builtins, marks. */
 uint32_t v8_entry(struct v8 *v8, const char *name, const char *file);
+const char *v8_entry_title(struct v8 *v8, uint32_t entry); /* NULL: there is none */
+/* Looks for the class of f, of which this JSFunction runs for this receiver; tries a few times.
+ * From then on its frames, earlier ones too, are described with it. */
+void v8_learn_class(struct v8 *v8, const struct v8_function *f, uint64_t function,
+                    uint64_t receiver);
 void v8_describe(struct runtime *rt, struct raw_frame raw, struct frame *out);
 /* Positions of a BytecodeArray, cached; NULL: none. */
 const struct v8_position *v8_bytecode_positions(struct v8 *v8, uint64_t tagged, size_t *n_ret,
                                                 uint32_t *length_ret);
+
+/* ---- classes.c ---- */
+/* The name of the class that defines the method, proven by the objects around the receiver; NULL:
+ * not known. */
+const char *v8_class_of(struct v8 *v8, uint64_t function, uint64_t receiver);
 
 /* ---- code.c ---- */
 struct v8_inlining {

@@ -16,7 +16,7 @@
 #define FP_FUNCTION  16
 #define FP_BYTECODE  32
 #define FP_OFFSET    40
-#define FRAME_WORDS  7   /* [fp-40, fp+16) */
+#define FRAME_WORDS  8   /* [fp-40, fp+24): the last is the receiver */
 #define MAX_TYPE     128 /* of frames without a function */
 #define MAX_INLINING 64
 #define TOP_WORDS    8
@@ -70,7 +70,7 @@ static void push_at(struct walking *w, uint32_t entry, uint32_t script, int32_t 
 static uint32_t without_lines(struct v8 *v8, const struct v8_function *f)
 {
 	struct strbuf b = {0};
-	strbuf_addf(&b, "%s [maglev, no lines]", f->name);
+	strbuf_addf(&b, "%s [maglev, no lines]", v8_entry_title(v8, f->entry));
 	const char *name = intern_n(v8->strings, b.s, b.len);
 	strbuf_free(&b);
 	return v8_entry(v8, name, v8_script_name(v8, f->script));
@@ -180,6 +180,7 @@ static void push_function(struct walking *w, const struct v8_frame *frame, uint6
 			push(w, v8_entry(v8, builtin_name(v8, &f, frame->vaddr), NULL), 0, 0);
 		return;
 	}
+	v8_learn_class(v8, &f, frame->words[3], frame->words[7]);
 	uint64_t lookup = frame->lookup;
 	const struct v8_code *code = frame->is_jit ? v8_code_find(v8, lookup, frame->words[1])
 	                                           : caller_of_builtin(w, frame, &lookup);
@@ -195,17 +196,6 @@ static void push_function(struct walking *w, const struct v8_frame *frame, uint6
 		v8->stats.no_line++;
 		push(w, f.entry, f.line, f.column);
 	}
-}
-
-static bool shared_of(struct v8 *v8, uint64_t function, uint64_t *ret)
-{
-	const struct v8_layout *l = &v8->layout;
-	uint8_t bytes[64];
-	size_t len = l->function_shared.at + 8;
-	return len <= sizeof(bytes) &&
-	       v8_object(v8, &function, l->type.function_first, l->type.function_last, bytes,
-	                 len) &&
-	       obj_get((struct obj){bytes, len}, l->function_shared, ret);
 }
 
 /* Is the native frame one of V8's code? Fills pc and the like. */
@@ -248,7 +238,7 @@ static void walk_frame(struct walking *w, struct v8_frame *frame)
 	if (!v8_read(v8, frame->fp - FP_OFFSET, frame->words, sizeof(frame->words)))
 		return;
 	context = frame->words[4];
-	if ((context & 3) == 1 && shared_of(v8, frame->words[3], &shared))
+	if ((context & 3) == 1 && v8_shared_of(v8, frame->words[3], &shared))
 		push_function(w, frame, shared);
 	else if ((context & 3) == 1 && v8_is_pointer(frame->words[3]))
 		push_unknown(w);

@@ -14,6 +14,7 @@ from conftest import ROOT, frame_name, functions_of, share_of, state_of, wait_un
 
 WORKLOADS = ROOT / "tests/workloads/node"
 PLACES = WORKLOADS / "places.js"
+CLASSES = WORKLOADS / "classes.js"
 SHARES = WORKLOADS / "shares.js"
 WORKERS = WORKLOADS / "workers.mjs"
 TIERS = {
@@ -66,6 +67,37 @@ def test_frames_are_those_of_error_stack(csample, start, major, tier):
     found = of_dump(thread)
     assert found == expected, thread
     assert thread["rooted"]
+
+
+# What Error().stack says by the receiver alone, wherever the method is from: and what csample does.
+RECEIVERS = {("Derived.inherited", 72): "Base.inherited", ("Lender.borrowed", 89): "borrowed",
+             ("Local.own", 83): "own", ("Object.ofObject", 67): "ofObject", ("Object.ofNobody", 96): "ofNobody",
+             ("Object.next", 38): "next"}
+
+
+def test_methods_show_with_the_class_that_defines_them(csample, start, node):
+    major, exe = node
+    target = start(exe, CLASSES)
+    stack = json.loads(target.read_line())
+    wait_until(lambda: state_of(target.pid) == "S", what="its sleep")
+    report = json.loads(csample("dump", "-p", target.pid, "--json").out)
+    thread = next(t for t in report["threads"] if t["tid"] == target.pid)
+    found = [(f["function"], f["line"]) for f in thread["frames"] if f.get("file") == str(CLASSES)]
+    said = re.findall(r"at (?:async )?(.*?) \(" + re.escape(str(CLASSES)) + r":(\d+):", stack)
+    expected = []
+    for name, line in said:
+        name = re.sub(r" \[as .*\]$", "", name)
+        if "#" in name:  # private methods are in no property
+            name = name[name.index("#"):]
+        elif name.startswith(("get ", "set ")):
+            name = "Plain." + name
+        elif name == "Function.made":  # Node 16
+            name = "Plain.made"
+        expected.append((RECEIVERS.get((name, int(line)), name), int(line)))
+    # Where it sleeps is past where the stack was taken; and what the timer calls, has its own name.
+    assert found[1:len(expected) - 1] == expected[1:-1]
+    assert {"Plain.last", "Crowded.m250", "Old.walk", "Slow.crawl", "Base.inherited",
+            "Derived.inherited"} <= {name for name, _ in found}
 
 
 def javascript_of(stacks, script):
@@ -173,7 +205,7 @@ def test_hot_handler_of_a_server(record, start, major):
     assert not [s for s in stacks if "(idle)" in s and hottest in s]
     # It is called by a method, which is called by a callback of a builtin.
     called = [stack for stack in stacks if frame_name(stack[-1]) == "planted"]
-    assert any([frame_name(f) for f in s[-4:-1]][:2] == ["render", "Array.prototype.map"] for s in called), called
+    assert any([frame_name(f) for f in s[-4:-1]][:2] == ["Report.render", "Array.prototype.map"] for s in called), called
     assert any(frame_name(f) == "handle" for stack in stacks for f in stack), "Express's own functions"
 
 
