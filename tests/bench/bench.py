@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 
+import cases_node
 import cases_python
 import debuginfo
 import measure
@@ -207,8 +208,8 @@ def case_sound(report):
             report.line(line[:90], "", "", None, "", "NOT OK")
 
 
-CASES = {name.removeprefix("case_"): function for name, function in [*globals().items(), *vars(cases_python).items()]
-         if name.startswith("case_")}
+CASES = {name.removeprefix("case_"): function for module in (globals(), vars(cases_python), vars(cases_node))
+         for name, function in module.items() if name.startswith("case_")}
 
 
 def main():

@@ -27,6 +27,11 @@ class Report:
     def at_least(self, what, value, limit, digits=4):
         self.line(what, f"{value:.{digits}f}", "", None, f">= {limit}", OK if value >= limit else BAD)
 
+    def kept(self, what, share, error, limit):
+        """Throughput kept, with its standard error."""
+        verdict = OK if share >= limit else NOISE if share + 2 * error >= limit else BAD
+        self.line(what, f"kept {share:.4f} +-{error:.4f}", "", None, f">= {limit}", verdict)
+
     def ratio(self, what, value, base, limit, unit="", digits=1, base_name="floor"):
         ratio = value / base if base else float("inf")
         self.line(what, f"{value:.{digits}f} {unit}", f"{base_name} {base:.{digits}f} {unit}", ratio, f"<= {limit}x",
