@@ -25,7 +25,7 @@ int main(int argc, char **argv)
 	int status = EXIT_DONE;
 	struct err *err = options_parse(argc, argv, &command, &opt);
 	if (!err && selection_is_search(&opt.select))
-		err = select_resolve(&opt, command->bit == CMD_DOCTOR);
+		err = select_resolve(&opt, command->bit & (CMD_DOCTOR | CMD_LIST));
 	if (!err)
 		err = command->run(&opt, &status);
 	if (err)

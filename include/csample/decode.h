@@ -29,6 +29,8 @@ struct decoder;
 struct decoder *decoder_create(struct strings *strings, enum native_frames native,
                                decoder_namer *namer, void *namer_arg);
 void decoder_destroy(struct decoder *d); /* NULL is allowed */
+/* Who shows decoding_unattached() wants no warnings of the same. */
+void decoder_warn(struct decoder *d, bool warn);
 /* Names a RAW_RUNTIME frame. */
 void decoder_name(struct decoder *d, struct raw_frame raw, struct frame *out);
 /* Of the n named frames of a native one, innermost first, takes out machinery of runtimes that was
@@ -51,6 +53,14 @@ void decoding_refresh(struct decoding *p);
 /* Of the process, for life; asks for nothing while no runtime is attached. */
 struct gatherer decoding_gatherer(struct decoding *p);
 size_t decoding_runtimes(const struct decoding *p, struct runtime **ret, size_t max);
+
+/* Runtimes that were found and are not attached: why; NULL: it is too early to tell. Valid as long
+ * as the decoder. */
+struct unattached {
+	const struct runtime_ops *ops;
+	const char *why;
+};
+size_t decoding_unattached(const struct decoding *p, struct unattached *ret, size_t max);
 
 /* One was found that is not ready to be attached, or cannot be read: worth asking again soon. */
 bool decoding_is_starting(const struct decoding *p);

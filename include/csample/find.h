@@ -64,6 +64,8 @@ struct err *find_matches(const struct selection *s, struct process **ret, size_t
 struct err *process_check(pid_t pid);
 /* Arguments joined by blanks, cut at len; "" for who has none. False: gone, or hidden. */
 bool process_command(pid_t pid, char *buf, size_t len);
+/* Who owns it, as /proc shows it: the effective user, or root when it may not be looked at. */
+uid_t process_uid(pid_t pid);
 /* Its cgroup: of version 2, else the first named; false: none. */
 bool process_cgroup(pid_t pid, char *buf, size_t len);
 /* The id or name of the container it is in, the innermost one's; false: none to be seen. */

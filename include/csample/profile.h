@@ -90,10 +90,14 @@ uint32_t profile_add_location(struct profile *p, const struct location *loc);
 uint32_t profile_child(struct profile *p, uint32_t parent, uint32_t location);
 
 /* Adds from, which is named, to into: equal stacks meet, whichever address space they are of.
+ * Strings are interned anew where the profiles have different tables, so from may go away.
  * baseline: values of nodes [0, n_baseline) of from that do not count (they were counted before);
  * NULL: none. Meta: into's command, event, ... stay if they are set; the window is widened, the
  * durations and losses add up. */
 void profile_merge(struct profile *into, const struct profile *from,
                    const uint64_t (*baseline)[PROFILE_VALUES], size_t n_baseline);
+/* The same with a node of into in the place of its root. */
+void profile_merge_below(struct profile *into, uint32_t parent, const struct profile *from,
+                         const uint64_t (*baseline)[PROFILE_VALUES], size_t n_baseline);
 
 #endif

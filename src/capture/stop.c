@@ -116,6 +116,18 @@ void capture_release_pending(struct capture *c)
 	}
 }
 
+/* Whether it was asked to stop before, and did not in time: it may have by now. */
+static bool take_pending(struct capture *c, pid_t tid)
+{
+	for (unsigned i = 0; i < c->n_pending; i++) {
+		if (c->pending[i] != tid)
+			continue;
+		c->pending[i] = c->pending[--c->n_pending];
+		return true;
+	}
+	return false;
+}
+
 static bool read_registers(pid_t tid, struct regs *regs)
 {
 	struct user_regs_struct u;
@@ -165,12 +177,13 @@ int capture_stop(struct capture *c, pid_t tid, struct thread *th, struct snapsho
 		return LOSS_REFUSED; /* nothing would end a wait for a thread that does not stop */
 	if (c->n_pending == sizeof(c->pending) / sizeof(*c->pending))
 		return LOSS_TIMEOUT;
-	if (ptrace(PTRACE_SEIZE, tid, NULL, NULL))
+	bool is_seized = take_pending(c, tid);
+	if (!is_seized && ptrace(PTRACE_SEIZE, tid, NULL, NULL))
 		return errno == ESRCH ? LOSS_GONE : errno == EPERM ? LOSS_TRACED : LOSS_REFUSED;
 	snap->time_ns = now_ns();
 	snap->pid = c->pid;
 	snap->tid = tid;
-	if (ptrace(PTRACE_INTERRUPT, tid, NULL, NULL))
+	if (!is_seized && ptrace(PTRACE_INTERRUPT, tid, NULL, NULL))
 		return LOSS_GONE; /* only a thread that is gone cannot be interrupted, or let go */
 	if (!wait_for_stop(c, tid, &status, &gone)) {
 		if (gone)

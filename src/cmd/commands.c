@@ -59,6 +59,14 @@ const struct command commands[] = {
 	  "  csample doctor\n"
 	  "  csample doctor -p 1234 --json\n",
 	  cmd_doctor },
+	{ CMD_LIST, "list", "the processes there are, and what each runs",
+	  "[OPTIONS]",
+	  "Lists processes, the busiest first: the runtime and its version, CPU use in the last half\n"
+	  "second, and why csample cannot look into one. Stops nothing.",
+	  "  csample list\n"
+	  "  csample list --comm node\n"
+	  "  csample list --json | jq '.[] | select(.runtimes[0].name == \"python\").pid'\n",
+	  cmd_list },
 	{ CMD_SNAPSHOT, "snapshot", "",
 	  "-p PID -o FILE [OPTIONS]",
 	  "For tests: records what decoding the threads of a process touches, as\n"

@@ -298,7 +298,7 @@ void diagnose(pid_t pid, struct diagnosis *d)
 	judge_cpus(&f, &t, d);
 	judge_files(&f, &t, d);
 	if (pid && t.memory)
-		diagnose_symbols(pid, d);
+		diagnose_program(pid, d);
 	conclude(&f, &t, d);
 	tries_free(&t);
 }

@@ -14,6 +14,8 @@
 #include <csample/trigger.h>
 #include <csample/vec.h>
 
+#include "inspect.h"
+
 /* How to put something right; the texts are rows of doctor_fixes.c. */
 enum fix {
 	FIX_NONE,
@@ -69,6 +71,8 @@ struct diagnosis {
 	bool usable;   /* csample can sample it, in some way */
 	VEC(struct check) checks;
 	struct outlook outlooks[OUTLOOKS];
+	struct inspected runtimes[INSPECT_MAX]; /* of pid; their reasons are told in checks */
+	size_t n_runtimes;
 };
 
 /* The capabilities that matter, and whether csample has each. */
@@ -121,8 +125,10 @@ void tries_free(struct tries *t);
 /* The judgement. */
 void diagnose(pid_t pid, struct diagnosis *d);
 void diagnosis_free(struct diagnosis *d);
-/* Adds checks of the names that frames of the target will have. */
-void diagnose_symbols(pid_t pid, struct diagnosis *d);
+/* Adds checks of what runs in the target and of the names that its frames will have. */
+void diagnose_program(pid_t pid, struct diagnosis *d);
+/* The first part of it. */
+void diagnose_runtimes(struct target *target, struct strings *strings, struct diagnosis *d);
 void diagnosis_add(struct diagnosis *d, const char *name, enum level level, enum fix fix,
                    const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 

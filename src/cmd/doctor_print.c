@@ -88,6 +88,13 @@ void doctor_print_json(FILE *out, const struct diagnosis *d)
 		strbuf_addf(&b, ",\n  \"pid\": %d", (int)d->pid);
 	if (d->command)
 		add_member(&b, ",\n  ", "command", d->command);
+	if (d->pid)
+		strbuf_add(&b, ",\n  \"runtimes\": [");
+	for (size_t i = 0; i < d->n_runtimes; i++) {
+		strbuf_add(&b, i ? ", " : "");
+		inspected_json(&d->runtimes[i], &b);
+	}
+	strbuf_add(&b, d->pid ? "]" : "");
 	strbuf_addf(&b, ",\n  \"usable\": %s,\n  \"capture\": {", d->usable ? "true" : "false");
 	for (size_t i = 0; i < OUTLOOKS; i++) {
 		strbuf_addf(&b, "%s\n    \"%s\": ", i ? "," : "", d->outlooks[i].key);

@@ -71,14 +71,16 @@ static void look(struct target *target, struct images *images, struct strings *s
 	symbols_destroy(symbols);
 }
 
-void diagnose_symbols(pid_t pid, struct diagnosis *d)
+void diagnose_program(pid_t pid, struct diagnosis *d)
 {
 	struct strings *strings = strings_create();
 	struct images *images = images_create(strings);
 	struct target *target = NULL;
 	struct err *err = target_open(pid, images, strings, &target);
-	if (!err)
+	if (!err) {
+		diagnose_runtimes(target, strings, d);
 		look(target, images, strings, d);
+	}
 	err_free(err);
 	target_close(target);
 	images_destroy(images);

@@ -126,7 +126,8 @@ static struct err *set_delay(const struct option_row *row, const char *value, st
 static const char what[] = "What to look at", how[] = "How", output[] = "Output",
                   frames[] = "Frames", other[] = "Other";
 
-#define LIVE (CMD_RECORD | CMD_DUMP | CMD_DOCTOR | CMD_TOP) /* look at processes that run */
+#define LIVE \
+	(CMD_RECORD | CMD_DUMP | CMD_DOCTOR | CMD_LIST | CMD_TOP) /* look at processes that run */
 
 /* clang-format off */
 const struct option_row option_rows[] = {
@@ -193,7 +194,7 @@ const struct option_row option_rows[] = {
 	  "write to FILE; its ending gives the format; - is stdout", NULL, NULL },
 	{ 'f', "format", "FORMAT", CMD_RECORD | CMD_CONVERT, set_string, AT(format), output,
 	  "svg (default), html, collapsed (default on stdout), pprof, speedscope or json", NULL, NULL },
-	{ 'j', "json", NULL, CMD_DUMP | CMD_DOCTOR | CMD_TOP, set_flag, AT(json), output,
+	{ 'j', "json", NULL, CMD_DUMP | CMD_DOCTOR | CMD_LIST | CMD_TOP, set_flag, AT(json), output,
 	  "print JSON; top: a line for each interval", NULL, NULL },
 	{ 0, "stats-json", "FILE", CMD_RECORD, set_string, AT(stats_json), output,
 	  "write the closing summary as JSON to FILE", NULL, NULL },
@@ -219,7 +220,7 @@ const struct option_row option_rows[] = {
 	  "svg, html: the root at the top (icicle) at first sight", NULL, NULL },
 	{ 'h', "help", NULL, ~0U, set_flag, AT(help), other,
 	  "this text", NULL, NULL },
-	{ 0, "debug", "SUBSYSTEMS", CMD_RECORD | CMD_DUMP | CMD_DOCTOR | CMD_SNAPSHOT | CMD_TOP, set_string, AT(debug), NULL,
+	{ 0, "debug", "SUBSYSTEMS", LIVE | CMD_SNAPSHOT, set_string, AT(debug), NULL,
 	  "diagnostics of target, trigger, capture, unwind, decode, symbols, emit or all", NULL, NULL },
 	{ 0, "snapshots", "FILE", CMD_RECORD, set_string, AT(snapshots), NULL,
 	  "write each snapshot as captured, as include/csample/recorded.h describes it", NULL, NULL },

@@ -161,6 +161,7 @@ struct err *cmd_record(const struct options *opt, int *status);
 struct err *cmd_top(const struct options *opt, int *status);
 struct err *cmd_dump(const struct options *opt, int *status);
 struct err *cmd_doctor(const struct options *opt, int *status);
+struct err *cmd_list(const struct options *opt, int *status);
 struct err *cmd_snapshot(const struct options *opt, int *status);
 struct err *cmd_report(const struct options *opt, int *status);
 struct err *cmd_convert(const struct options *opt, int *status);

@@ -167,7 +167,7 @@ struct err *select_nobody(const struct selection *s)
 	if (!near && s->container.n)
 		add_containers(&b, all, n);
 	else if (!near)
-		strbuf_add(&b, "; ps -e shows who is there");
+		strbuf_add(&b, "; csample list shows who is there");
 	struct err *err = err_new(ERR_GONE, "no process %s", b.s);
 	free(all);
 	strbuf_free(&b);

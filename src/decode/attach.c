@@ -138,7 +138,8 @@ static void adopt(struct decoding *p, struct runtime *rt)
 static void refuse(struct decoding *p, struct candidate *c, const struct err *err)
 {
 	uint64_t *told = map64_put(&p->decoder->warned, c->img->id);
-	if (!*told && err->kind == ERR_UNSUPPORTED)
+	c->why = intern(p->decoder->strings, err->msg);
+	if (!*told && err->kind == ERR_UNSUPPORTED && !p->decoder->quiet)
 		log_warn("%s: %s; its stacks are shown as native code", c->img->path, err->msg);
 	else
 		log_debug(LOG_DECODE, "process %d: %s", (int)p->target->pid, err->msg);
@@ -168,6 +169,7 @@ static void try_candidate(struct decoding *p, struct candidate *c)
 	struct runtime *rt = NULL;
 	struct err *err = c->ops->attach(p->target, c->img, c->bias, &rt);
 	c->next_ns = next_try(c, start, now_ns());
+	c->why = NULL;
 	if (err) {
 		refuse(p, c, err);
 		/* Memory that cannot be read now may be there later. */
@@ -232,6 +234,17 @@ const struct runtime_ops *attach_pending(const struct decoding *p)
 		if (!p->candidates.items[i].settled)
 			return p->candidates.items[i].ops;
 	return NULL;
+}
+
+size_t decoding_unattached(const struct decoding *p, struct unattached *ret, size_t max)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < p->candidates.n && n < max; i++) {
+		const struct candidate *c = &p->candidates.items[i];
+		if (!c->settled || c->why)
+			ret[n++] = (struct unattached){c->ops, c->why};
+	}
+	return n;
 }
 
 bool decoding_is_starting(const struct decoding *p)

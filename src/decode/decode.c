@@ -35,6 +35,11 @@ void decoder_destroy(struct decoder *d)
 	free(d);
 }
 
+void decoder_warn(struct decoder *d, bool warn)
+{
+	d->quiet = !warn;
+}
+
 void decoder_name(struct decoder *d, struct raw_frame raw, struct frame *out)
 {
 	if (raw.kind == RAW_RUNTIME && raw.owner < d->runtimes.n) {

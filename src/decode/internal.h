@@ -22,6 +22,7 @@ struct decoder {
 	VEC(struct runtime *) runtimes; /* all there were, by index */
 	struct map64 recognised; /* image id: bit 0 asked, bit i + 1: all_runtimes[i] is in it */
 	struct map64 warned;     /* image id: its version is unsupported, and that was said */
+	bool quiet;
 	struct runtime_stack walked[MAX_ATTACHED];
 	struct splicer splicer;
 };
@@ -32,8 +33,9 @@ struct candidate {
 	struct image *img;
 	uint64_t bias, next_ns;
 	unsigned tries;
-	bool settled; /* attached, or never will be */
-	bool seen;    /* still mapped */
+	bool settled;    /* attached, or never will be */
+	bool seen;       /* still mapped */
+	const char *why; /* it could not be attached when last tried; interned; NULL: too early */
 };
 
 struct attached {

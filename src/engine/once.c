@@ -12,6 +12,7 @@
 #define RUNNING_RATE_HZ 1000
 #define RUNNING_WAIT_NS 100000000ULL /* for a running thread to meet a tick */
 #define ASLEEP_TRIES    5
+#define STOPPING_NS     2000000000ULL /* for all threads that have to be stopped */
 
 struct one {
 	pid_t tid;
@@ -34,6 +35,7 @@ struct all {
 	struct stack scratch;
 	uint8_t *bytes; /* STACK_MAX_COPY and room for a runtime's regions */
 	void *visit_arg;
+	uint64_t give_up_ns; /* who has not stopped by then is left alone */
 	VEC(struct one) items;
 };
 
@@ -91,11 +93,21 @@ static void while_held(void *arg, const struct snapshot *snap)
 		all->config->while_held(all->visit_arg, snap, &decoded);
 }
 
+/* On a machine with more to do than CPUs, a thread stops when it is its turn to run. */
+static int stop_at_last(struct all *all, struct one *one, struct snapshot *snap, uint32_t capacity)
+{
+	int result;
+	do
+		result = capture_stop(&all->capture, one->tid, one->th, snap, capacity);
+	while (result == LOSS_TIMEOUT && now_ns() < all->give_up_ns);
+	return result;
+}
+
 /* What unwinding and decoding need that is not known yet takes longest: not with a thread held. */
 static void warm_up(struct all *all, struct one *one, struct snapshot *snap, uint32_t capacity)
 {
 	all->capture.while_held = NULL;
-	if (capture_stop(&all->capture, one->tid, one->th, snap, capacity) == CAPTURED) {
+	if (stop_at_last(all, one, snap, capacity) == CAPTURED) {
 		unwind_one(all, snap);
 		decode(all->config->decoding, snap, &all->scratch);
 	}
@@ -111,7 +123,7 @@ static void capture_one(struct all *all, struct one *one, bool stop)
 		uint32_t capacity = STACK_MAX_COPY + GATHER_MAX_COPY;
 		if (stop && all->capture.while_held)
 			warm_up(all, one, &snap, capacity);
-		int result = stop ? capture_stop(&all->capture, one->tid, one->th, &snap, capacity)
+		int result = stop ? stop_at_last(all, one, &snap, capacity)
 		                  : capture_asleep(&all->capture, one->th, &snap, capacity);
 		if (result != CAPTURED) {
 			if (!again)
@@ -293,6 +305,7 @@ struct err *once_all_threads(struct target *target, struct symbols *symbols,
 		/* Read by preempt, a thread runs on at once. */
 		if (left && !(all.capture.while_held && !config->nonblocking))
 			capture_running(&all);
+		all.give_up_ns = now_ns() + STOPPING_NS;
 		for (size_t i = 0; i < all.items.n && !config->nonblocking; i++) {
 			struct one *one = &all.items.items[i];
 			retake_halted(&all, one);

@@ -9,6 +9,8 @@
 #include <csample/mem.h>
 #include <csample/profile.h>
 
+#include "merging.h"
+
 #define MAX_NODES               ((size_t)1 << 24) /* 40 bytes each, with the index's share */
 #define MAX_FRAMES_PER_LOCATION 128
 
@@ -28,6 +30,7 @@ struct profile_index {
 	uint32_t *recent; /* per node: the child last asked for; 0: none */
 	size_t cap_locations, cap_nodes, cap_mappings;
 	struct arena *frames;
+	struct merging *merging;
 };
 
 /* Where a key would be if nothing were in its way. */
@@ -128,6 +131,7 @@ void profile_destroy(struct profile *p)
 	free(p->index->nodes.slots);
 	free(p->index->mappings.slots);
 	free(p->index->recent);
+	merging_destroy(p->index->merging);
 	arena_destroy(p->index->frames);
 	free(p->index);
 	free(p->mappings);
@@ -308,4 +312,25 @@ uint32_t profile_add_location(struct profile *p, const struct location *loc)
 	own->address = loc->address;
 	set_frames(p, own, loc->frames, loc->n_frames);
 	return i;
+}
+
+struct merging **profile_merging(struct profile *p)
+{
+	return &p->index->merging;
+}
+
+static uint32_t named_full_node(struct profile *p)
+{
+	uint32_t node = full_node(p);
+	struct location *loc = &p->locations[p->nodes[node].location];
+	struct frame f = {.kind = FRAME_MARK, .function = (const char *)loc->raw.aux};
+	if (!loc->n_frames)
+		set_frames(p, loc, &f, 1);
+	return node;
+}
+
+uint32_t profile_child_or_full(struct profile *p, uint32_t parent, uint32_t location)
+{
+	uint32_t node = child_of(p, parent, location, p->n_nodes < p->max_nodes);
+	return node == UINT32_MAX ? named_full_node(p) : node;
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <csample/find.h>
@@ -14,8 +15,9 @@
 #include "cgroups.h"
 #include "proc.h"
 
-#define FLAG_KERNEL_THREAD 0x00200000 /* PF_KTHREAD, include/linux/sched.h; stat shows the flags \
-	                               */
+#define FLAG_KERNEL_THREAD                                                    \
+	0x00200000 /* PF_KTHREAD, include/linux/sched.h; stat shows the flags \
+	            */
 
 /* proc(5), stat: "pid (name) state ppid ..."; the name may hold anything. */
 static bool parse_stat(char *text, struct process *p)
@@ -101,6 +103,14 @@ bool process_command(pid_t pid, char *buf, size_t len)
 		buf[i] = text[i] ? text[i] : ' ';
 	buf[n] = '\0';
 	return true;
+}
+
+uid_t process_uid(pid_t pid)
+{
+	char path[64];
+	struct stat st;
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	return stat(path, &st) ? (uid_t)-1 : st.st_uid;
 }
 
 char *cgroups_read(pid_t pid)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the options of record and dump do on Python programs."""
 import json
+import os
 import re
 import shutil
 
@@ -300,6 +301,15 @@ def test_locals_of_a_running_thread_are_of_one_instant(version, python, dump):
                 assert square in (i * i, (i - 1) ** 2, 0), values
                 seen += 1
     assert seen > 10
+
+
+def test_a_thread_that_waits_for_its_turn_is_stopped_at_last(python, start, workload, dump):
+    target, _ = python("3.12", INVARIANT)
+    for _ in range(4 * os.cpu_count()):
+        workload("split", "60")
+    for _ in range(3):
+        [thread] = dump(target.pid, "--locals")["threads"]
+        assert "error" not in thread and thread["frames"]
 
 
 @pytest.mark.parametrize("version", ["3.12", "3.14"])
