@@ -104,6 +104,7 @@ struct capture {
 	pid_t pid;
 	int mem_fd;
 	struct gatherer gather;
+	const struct moves *moves; /* NULL: not to be had */
 	pid_t own_child;    /* started by us: its exit status is waited for elsewhere; 0: none */
 	timer_t stop_timer; /* interrupts a waitpid that takes too long */
 	bool has_stop_timer;

@@ -96,6 +96,20 @@ const int *sideband_fds(const struct sideband *s, size_t *n_ret);
 void sideband_drain(struct sideband *s,
                     void (*on_event)(void *arg, const struct sideband_event *event), void *arg);
 
+/* Which threads were moved to another CPU, lately. CPU-wide only. Samplers share it. */
+struct moves;
+/* All CPUs that are online; fails where there are too many for it to be worth while. */
+struct err *moves_open(const int *cpus, size_t n_cpus, struct moves **ret);
+void moves_close(struct moves *m);
+/* Are the CPUs still those? */
+bool moves_cover(const struct moves *m, const int *cpus, size_t n_cpus);
+/* A CPU has come or gone: nothing is known any more. */
+void moves_expire(struct moves *m);
+bool moves_valid(const struct moves *m); /* NULL: false */
+/* Has a thread that ran on cpu at since_ns (CLOCK_MONOTONIC) begun to run on another since? True
+ * also when that cannot be told. Makes no system call. */
+bool moves_ran_elsewhere(const struct moves *m, int cpu, pid_t tid, uint64_t since_ns);
+
 /* Deadlines at a fixed mean interval with jitter around it. */
 struct timer {
 	uint64_t period_ns, next_ns, random;

@@ -234,6 +234,7 @@ void *sampler_perf_main(void *arg)
 		s->capture.has_stop_timer = false;
 	}
 	witness_open(&s->witness, s->cpu);
+	s->capture.moves = sh->moves;
 	atomic_store(&s->state, SAMPLER_RUNNING);
 	struct tick tick;
 	for (uint64_t wakes = 0;;) {

@@ -23,8 +23,9 @@ struct sampling {
 	bool wall;        /* snapshots carry wall time */
 	bool may_preempt; /* real-time priority is to be had, schedstat works */
 	bool may_stop;
-	bool prefer_stop; /* --capture stop */
-	bool jitter;      /* the events are CPU-wide */
+	bool prefer_stop;    /* --capture stop */
+	struct moves *moves; /* NULL: not to be had */
+	bool jitter;         /* the events are CPU-wide */
 	int rt_priority;
 	_Atomic bool rt_lost; /* a sampler ran into RLIMIT_RTTIME */
 };

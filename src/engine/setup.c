@@ -260,6 +260,19 @@ static struct err *choose_ways(struct engine *e)
 	return NULL;
 }
 
+/* Without it each proof asks /proc for more. */
+static void open_moves(struct engine *e)
+{
+	int cpus[MAX_CPUS];
+	if (!e->shared.may_preempt || e->shared.prefer_stop ||
+	    e->perf_access.scope != PERF_CPU_WIDE)
+		return;
+	struct err *err = moves_open(cpus, engine_online_cpus(cpus, MAX_CPUS), &e->shared.moves);
+	if (err)
+		log_debug(LOG_TRIGGER, "moves of threads are not told: %s", err->msg);
+	err_free(err);
+}
+
 static void raise_fd_limit(void)
 {
 	struct rlimit limit;
@@ -306,6 +319,8 @@ struct err *engine_create(struct target *const *targets, size_t n_targets, struc
 		err = open_perf(e);
 	if (!err)
 		err = choose_ways(e);
+	if (!err)
+		open_moves(e);
 	if (!err && (!e->has_perf || e->shared.wall)) {
 		struct sampler *s = new_sampler(e, SAMPLER_TIMER, -1, QUEUE_BYTES, &err);
 		if (s) {
@@ -332,6 +347,7 @@ void engine_destroy(struct engine *e)
 	drop_samplers(e);
 	free(e->samplers);
 	sideband_close(e->sideband);
+	moves_close(e->shared.moves);
 	threads_destroy(e->shared.threads);
 	close(e->shared.stop_fd);
 	close(e->shared.wake_fd);

@@ -101,6 +101,7 @@ static void retire_offline(struct engine *e, const int *cpus, size_t n)
 			continue;
 		if (online && !atomic_load(&s->retire) && !clock_stopped(s))
 			continue;
+		moves_expire(e->shared.moves);
 		if (atomic_load(&s->state) != SAMPLER_ENDED) {
 			sampler_retire(s); /* again, in case it was not asleep yet */
 		} else if (!queue_peek(s->queue)) {
@@ -110,6 +111,16 @@ static void retire_offline(struct engine *e, const int *cpus, size_t n)
 			e->samplers[cpu] = NULL;
 		}
 	}
+}
+
+/* The event of a CPU that went away is silent for good, and threads may come to it when it is back:
+ * noticed while it is away, if that is a tenth of a second. */
+static void watch_moves(struct engine *e)
+{
+	int cpus[MAX_CPUS];
+	if (moves_valid(e->shared.moves) &&
+	    !moves_cover(e->shared.moves, cpus, engine_online_cpus(cpus, MAX_CPUS)))
+		moves_expire(e->shared.moves);
 }
 
 /* CPUs come and go. */
@@ -215,6 +226,7 @@ void engine_look_around(struct engine *e)
 	if (now - e->decoded_ns >= DECODING_NS) {
 		e->decoded_ns = now;
 		refresh_decodings(e);
+		watch_moves(e);
 	}
 	if (now - e->rescan_ns < (e->sideband ? RESCAN_NS : RESCAN_BLIND_NS))
 		return;

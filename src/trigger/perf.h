@@ -23,6 +23,8 @@ struct mmap_ring {
 int perf_open(struct perf_event_attr *attr, pid_t pid, int cpu, int group_fd);
 /* Maps the ring of fd, of 2^order pages or the most that the mlock limit leaves. */
 struct err *mmap_ring_open(struct mmap_ring *r, int fd, unsigned order);
+/* The same to be read only, from its newest record on: attr.write_backward. It is never full. */
+struct err *mmap_ring_open_newest(struct mmap_ring *r, int fd, unsigned order);
 void mmap_ring_close(struct mmap_ring *r);
 /* The next record, in place or copied to buf when it wraps round; NULL: none. *at is where reading
  * goes on: start with r->page->data_tail, hand it to mmap_ring_done() at the end. */

@@ -13,13 +13,13 @@ int perf_open(struct perf_event_attr *attr, pid_t pid, int cpu, int group_fd)
 	return (int)syscall(SYS_perf_event_open, attr, pid, cpu, group_fd, PERF_FLAG_FD_CLOEXEC);
 }
 
-struct err *mmap_ring_open(struct mmap_ring *r, int fd, unsigned order)
+static struct err *map_ring(struct mmap_ring *r, int fd, unsigned order, int prot)
 {
 	size_t page_size = (size_t)sysconf(_SC_PAGESIZE);
 	int errnum = 0;
 	for (int o = (int)order; o >= 0; o--) {
 		size_t size = page_size << o;
-		void *p = mmap(NULL, page_size + size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		void *p = mmap(NULL, page_size + size, prot, MAP_SHARED, fd, 0);
 		if (p != MAP_FAILED) {
 			*r = (struct mmap_ring){fd, p, (uint8_t *)p + page_size, size};
 			return NULL;
@@ -33,6 +33,16 @@ struct err *mmap_ring_open(struct mmap_ring *r, int fd, unsigned order)
 		               "the perf ring does not fit into the locked-memory limit: raise "
 		               "ulimit -l, or: sudo sysctl kernel.perf_event_mlock_kb=2048");
 	return err_errno(errnum, "map the perf ring");
+}
+
+struct err *mmap_ring_open(struct mmap_ring *r, int fd, unsigned order)
+{
+	return map_ring(r, fd, order, PROT_READ | PROT_WRITE);
+}
+
+struct err *mmap_ring_open_newest(struct mmap_ring *r, int fd, unsigned order)
+{
+	return map_ring(r, fd, order, PROT_READ);
 }
 
 void mmap_ring_close(struct mmap_ring *r)
