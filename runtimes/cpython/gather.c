@@ -61,8 +61,11 @@ struct py_prediction {
 	unsigned n_young_now;
 	/* Code that was settled, in the order of the last chain: looking it up costs cache misses.
 	 */
-	uint64_t settled[MAX_SETTLED], settled_now[MAX_SETTLED];
-	unsigned n_settled, n_settled_now, at_settled;
+	struct settled {
+		uint64_t codes[MAX_SETTLED];
+		unsigned n;
+	} settled[2];
+	unsigned settled_now, at_settled; /* settled[settled_now] is being made */
 	unsigned captures;
 	bool no_join; /* what lies between two pages of ours cannot be read */
 
@@ -282,9 +285,10 @@ static void predict(struct py *py, const struct py_thread *th, const struct snap
 	p->begun = p->done = p->guarded = false;
 	p->state = p->steps = 0;
 	p->asked = p->last_code = 0;
-	p->n_settled = p->captures % SETTLED_AGE ? p->n_settled_now : 0;
-	memcpy(p->settled, p->settled_now, p->n_settled * sizeof(*p->settled));
-	p->n_settled_now = p->at_settled = 0;
+	if (p->captures % SETTLED_AGE == 0)
+		p->settled[p->settled_now].n = 0;
+	p->settled_now ^= 1;
+	p->settled[p->settled_now].n = p->at_settled = 0;
 	for (unsigned i = 0; i < th->n_states; i++)
 		ask(a, th->states[i], py_state_span(&py->layout), PREDICT_BYTES);
 	ask_lock(py, th, a);
@@ -369,17 +373,19 @@ static void ask_missing(struct py_prediction *p, const struct py_layout *l, stru
 /* py_code_is_settled(), for the most part by what it said lately. */
 static bool is_settled(struct py *py, struct py_prediction *p, uint64_t code)
 {
+	const struct settled *before = &p->settled[!p->settled_now];
+	struct settled *now = &p->settled[p->settled_now];
 	unsigned i = p->at_settled;
-	if (i >= p->n_settled || p->settled[i] != code)
-		for (i = 0; i < p->n_settled && p->settled[i] != code; i++)
+	if (i >= before->n || before->codes[i] != code)
+		for (i = 0; i < before->n && before->codes[i] != code; i++)
 			;
-	bool known = i < p->n_settled;
+	bool known = i < before->n;
 	if (known)
 		p->at_settled = i + 1;
 	if (!known && !py_code_is_settled(py->codes, code))
 		return false;
-	if (p->n_settled_now < MAX_SETTLED)
-		p->settled_now[p->n_settled_now++] = code;
+	if (now->n < MAX_SETTLED)
+		now->codes[now->n++] = code;
 	return true;
 }
 
