@@ -35,6 +35,7 @@ struct outlet_stats {
 	uint64_t retried;   /* attempts that failed and will be repeated, or were */
 	uint64_t rejected;  /* moved aside: the other side will never take them */
 	uint64_t dropped; /* oldest of a full spool, expired by retention that was not asked for */
+	uint64_t expired; /* of these: too old for the other side by the time it took any */
 	uint64_t waiting, waiting_bytes; /* profiles not yet delivered */
 	char last_error[256];            /* "": none so far */
 };
@@ -84,9 +85,14 @@ struct push_config {
 	const char *const *headers; /* "Name: value", NULL-terminated; may be NULL */
 	const char *ca_file, *cert_file, *key_file; /* NULL: curl's defaults */
 	bool insecure;                              /* the certificate is not checked */
+	uint64_t timeout_ns;                        /* of a request; 0: 30 s, more for large ones */
 	const char *version;                        /* of csample, for User-Agent */
 };
+/* A profile without samples goes nowhere: no backend keeps it. Errors: a URL that is none, a file
+ * that cannot be read, a spool directory that was named and cannot be written. */
 struct err *outlet_push(const char *url, const struct push_config *config, struct outlet **ret);
+/* What it can push to, in a line: for `csample version`. */
+const char *push_features(void);
 
 /* Whether all backends accept it as a label: the name as Prometheus has it, the value UTF-8 of
  * bounded length. ERR_USAGE says why not; names that identify requests or people are refused, since
