@@ -17,7 +17,8 @@ B   := build/$(FLAVOUR)
 BIN := build/csample$(if $(SAN),-san)
 GEN := build/gen
 
-PKGS := libdw libelf libprotobuf-c jansson zlib liblzma libunwind-generic libunwind-ptrace libmicrohttpd
+PKGS := libdw libelf libprotobuf-c jansson zlib liblzma libunwind-generic libunwind-ptrace libmicrohttpd \
+        libcurl
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wswitch-enum \
         $(if $(WERROR),-Werror)
 OPT  := $(if $(SAN),-O1 -fsanitize=address$(comma)undefined -fno-omit-frame-pointer \
@@ -30,7 +31,8 @@ ALL_LIBS = $(shell $(PKG_CONFIG) --libs $(PKGS)) -liberty -lm -ldl -pthread
 ALL_LDFLAGS = $(if $(SAN),-fsanitize=address$(comma)undefined) $(LDFLAGS)
 
 SRC  := $(filter-out src/main.c,$(wildcard src/*.c src/*/*.c runtimes/*.c runtimes/*/*.c))
-OBJ  := $(SRC:%.c=$(B)/%.o) $(B)/gen/profile.pb-c.o
+PROTOS := profile pyroscope otlp
+OBJ  := $(SRC:%.c=$(B)/%.o) $(PROTOS:%=$(B)/gen/%.pb-c.o)
 TEST_SRC := $(wildcard tests/unit/*/test_*.c)
 TEST_BIN := $(TEST_SRC:tests/unit/%.c=$(B)/tests/%)
 TOOL_SRC := $(wildcard tests/tools/*.c)
@@ -51,7 +53,7 @@ $(B)/libcsample.a: $(OBJ) $(B)/objects
 	@echo "  AR      $@"
 	$(Q)rm -f $@ && $(AR) rcs $@ $(OBJ)
 
-$(B)/%.o: %.c | $(GEN)/profile.pb-c.h
+$(B)/%.o: %.c | $(PROTOS:%=$(GEN)/%.pb-c.h)
 	@echo "  CC      $<"
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
@@ -60,7 +62,11 @@ $(B)/%.o: %.c | $(GEN)/profile.pb-c.h
 $(GEN)/%.pb-c.c $(GEN)/%.pb-c.h: src/emit/%.proto
 	@echo "  PROTO   $<"
 	$(Q)mkdir -p $(GEN)
-	$(Q)protoc-c --proto_path=src/emit --c_out=$(GEN) $<
+	$(Q)protoc-c --proto_path=$(<D) --c_out=$(GEN) $<
+$(GEN)/%.pb-c.c $(GEN)/%.pb-c.h: src/push/%.proto
+	@echo "  PROTO   $<"
+	$(Q)mkdir -p $(GEN)
+	$(Q)protoc-c --proto_path=$(<D) --c_out=$(GEN) $<
 # Rows like [__NR_read] = "read", of the machine compiled for.
 $(B)/gen/syscall-names.inc: Makefile
 	$(Q)mkdir -p $(@D)
@@ -117,7 +123,7 @@ FMT_FILES = $(shell git ls-files -co --exclude-standard -- '*.c' '*.h')
 fmt:
 	$(Q)clang-format -i $(FMT_FILES)
 # Generated headers must be there.
-lint: $(GEN)/profile.pb-c.h $(B)/gen/syscall-names.inc $(EMIT_INC)
+lint: $(PROTOS:%=$(GEN)/%.pb-c.h) $(B)/gen/syscall-names.inc $(EMIT_INC)
 	$(Q)clang-format --dry-run -Werror $(FMT_FILES)
 	$(Q)$(PYTHON) scripts/check-layers.py
 	$(Q)printf '%s\n' $(SRC) src/main.c | xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$$@" -- $(filter-out -MMD -MP,$(ALL_CFLAGS)) -I$(B)/gen' sh

@@ -14,7 +14,7 @@ OUT = ROOT / "build/aarch64"
 SYSROOT = OUT / "sysroot"
 CC = "aarch64-linux-gnu-gcc"
 PACKAGES = ["libunwind-dev", "libdw-dev", "libelf-dev", "zlib1g-dev", "liblzma-dev", "libprotobuf-c-dev", "libjansson-dev",
-            "libiberty-dev", "libdebuginfod-dev"]
+            "libiberty-dev", "libdebuginfod-dev", "libcurl4-openssl-dev"]
 
 
 def skip(why):
