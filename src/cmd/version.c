@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 
+#include <csample/outlet.h>
 #include <csample/runtime.h>
 
 #include "options.h"
@@ -23,5 +24,6 @@ struct err *cmd_version(const struct options *opt, int *status)
 		(*ops)->releases(releases, sizeof(releases));
 		printf("%s %s\n", (*ops)->title, releases);
 	}
+	printf("push %s\n", push_features());
 	return NULL;
 }
