@@ -41,7 +41,7 @@ def frames_of(svg):
 
 
 def fields(message):
-    """The (number, value) pairs of a protobuf message: ints, or bytes of what has a length."""
+    """The (number, value) pairs of a protobuf message: ints, or bytes of what has a length or eight bytes."""
 
     def varint(at):
         value = shift = 0
@@ -55,9 +55,9 @@ def fields(message):
     at = 0
     while at < len(message):
         key, at = varint(at)
-        assert key & 7 in (0, 2), f"wire type {key & 7}"
-        value, at = varint(at)
-        if key & 7 == 2:
+        assert key & 7 in (0, 1, 2), f"wire type {key & 7}"
+        value, at = (8, at) if key & 7 == 1 else varint(at)
+        if key & 7:
             value, at = message[at:at + value], at + value
             assert at <= len(message), "cut short"
         yield key >> 3, value
