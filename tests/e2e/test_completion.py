@@ -9,7 +9,7 @@ import pytest
 
 from conftest import CSAMPLE
 
-COMMANDS = {"top", "record", "dump", "convert", "report", "doctor", "version", "help"}
+COMMANDS = {"top", "list", "record", "dump", "convert", "report", "doctor", "version", "help"}
 
 
 def page(topic):
