@@ -23,11 +23,12 @@ int main(int argc, char **argv)
 	const struct command *command;
 	struct options opt;
 	int status = EXIT_DONE;
-	struct err *err = options_parse(argc, argv, &command, &opt);
+	struct err *err = options_parse_with_config(argc, argv, &command, &opt);
 	if (!err && selection_is_search(&opt.select))
 		err = select_resolve(&opt, command->bit & (CMD_DOCTOR | CMD_LIST));
 	if (!err)
 		err = command->run(&opt, &status);
+	options_deinit(&opt);
 	if (err)
 		return report(err);
 	if (fflush(stdout) || ferror(stdout))

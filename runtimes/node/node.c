@@ -96,6 +96,19 @@ static void destroy(struct runtime *rt)
 	free(v8);
 }
 
+/* The major release whose V8 a row was made from. */
+static unsigned node_major(const struct v8_layout *l)
+{
+	const char *p = strstr(l->origin, "Node ");
+	return p ? (unsigned)strtoul(p + 5, NULL, 10) : 0;
+}
+
+static void releases(char *buf, size_t len)
+{
+	snprintf(buf, len, "%u to %u", node_major(&v8_layouts[0]),
+	         node_major(&v8_layouts[v8_n_layouts - 1]));
+}
+
 const struct runtime_ops node_ops = {
         .name = "javascript",
         .title = "Node.js",
@@ -110,4 +123,5 @@ const struct runtime_ops node_ops = {
         .refresh = refresh,
         .detach = detach,
         .destroy = destroy,
+        .releases = releases,
 };

@@ -73,7 +73,8 @@ const struct command commands[] = {
 	  "include/csample/recording.h describes it.",
 	  NULL,
 	  cmd_snapshot },
-	{ CMD_VERSION, "version", "print the version", "", NULL, NULL, cmd_version },
+	{ CMD_VERSION, "version", "print versions: csample's, its libraries', the runtimes' it can read", "[-j]",
+	  NULL, NULL, cmd_version },
 	{ CMD_HELP, "help", "explain a command", "[COMMAND]",
 	  "help man prints the manual page; help bash, help zsh and help fish what those shells need to\n"
 	  "complete csample's command lines.",

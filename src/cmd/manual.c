@@ -113,7 +113,15 @@ void manual_print(FILE *out)
 	      "command line. With a command to run, that command\\(aqs own.\n"
 	      ".SH ENVIRONMENT\n.TP\n.B DEBUGINFOD_URLS\n"
 	      "Servers to ask for debug information that is not installed.\n.TP\n.B NO_COLOR\n"
-	      "When set, output has no colours.\n"
+	      "When set, output has no colours.\n.TP\n.B CSAMPLE_CONFIG\n"
+	      "The file of defaults; empty: none.\n"
+	      ".SH FILES\n.TP\n.I ~/.config/csample/config\n"
+	      "Defaults of options (below $XDG_CONFIG_HOME if that is set), a line each:\n"
+	      ".B rate = 250\nfor every command that has the option,\n"
+	      ".B record.format = pprof\nfor one. Flags are yes or no; lines that begin with # "
+	      "are comments.\n"
+	      "The command line has the last word; an ending of \\-o beats a format set here.\n"
+	      "The file must belong to the user that csample runs as, or to root.\n"
 	      ".SH SEE ALSO\n.BR perf (1),\n.BR gdb (1),\n.BR ptrace (2),\n.BR perf_event_open "
 	      "(2)\n",
 	      out);

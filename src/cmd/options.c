@@ -9,6 +9,10 @@
 #include <csample/log.h>
 #include <csample/mem.h>
 
+#include "config.h"
+
+static const struct options option_defaults = {.rate_hz = 100, .rows = 20, .delay_ns = 1000000000};
+
 static struct err *ambiguous(const char *word, const char *const *names, size_t n)
 {
 	size_t len = strlen(word);
@@ -312,10 +316,20 @@ static struct err *parse_arguments(struct cursor *c)
 	return err;
 }
 
-struct err *options_parse(int argc, char **argv, const struct command **command,
-                          struct options *ret)
+/* A format that the command line names, if only by the ending of a file, beats that of the config
+ * file. */
+static void prefer_ending(struct options *opt, const struct options *defaults)
 {
-	*ret = (struct options){.rate_hz = 100, .rows = 20, .delay_ns = 1000000000};
+	bool given = opt->output && opt->output != defaults->output;
+	if (defaults->format && opt->format == defaults->format && given &&
+	    format_by_path(opt->output))
+		opt->format = NULL;
+}
+
+/* A command line's words to *opt, which has the defaults. */
+static struct err *parse_words(int argc, char **argv, const struct command **command,
+                               struct options *opt)
+{
 	const char *name = argc > 1 ? argv[1] : "help";
 	if (!strcmp(name, "-h") || !strcmp(name, "--help"))
 		name = "help";
@@ -327,15 +341,56 @@ struct err *options_parse(int argc, char **argv, const struct command **command,
 	struct err *err = command_find(name, command);
 	if (err || argc < 2)
 		return err;
-	struct cursor c = {.argv = argv + 2, .command = *command, .opt = ret};
+	struct cursor c = {.argv = argv + 2, .command = *command, .opt = opt};
 	err = parse_arguments(&c);
-	if (!err && ret->help) {
-		ret->topic = (*command)->name;
+	return err ? err_wrap(err, "%s", (*command)->name) : NULL;
+}
+
+static struct err *finish(const struct command **command, struct options *opt)
+{
+	struct err *err = NULL;
+	if (opt->help) {
+		opt->topic = (*command)->name;
 		return command_find("help", command);
 	}
-	if (!err)
-		err = check(*command, ret);
-	if (!err && ret->debug)
-		err = log_enable(ret->debug);
+	err = check(*command, opt);
+	if (!err && opt->debug)
+		err = log_enable(opt->debug);
 	return err ? err_wrap(err, "%s", (*command)->name) : NULL;
+}
+
+struct err *options_parse(int argc, char **argv, const struct command **command,
+                          struct options *ret)
+{
+	*ret = option_defaults;
+	struct err *err = parse_words(argc, argv, command, ret);
+	return err ? err : finish(command, ret);
+}
+
+struct err *options_parse_with_config(int argc, char **argv, const struct command **command,
+                                      struct options *ret)
+{
+	*ret = option_defaults;
+	struct err *err = parse_words(argc, argv, command, ret);
+	bool wanted = !err && !ret->no_config && !ret->help && !((*command)->bit & CMD_HELP);
+	_cleanup_free_ char *path = wanted ? config_path() : NULL;
+	char *text = NULL;
+	if (path)
+		err = config_read(path, &text);
+	if (!err && text) {
+		*ret = option_defaults;
+		ret->config = text;
+		err = config_apply(text, path, *command, ret);
+		struct options defaults = *ret;
+		if (!err)
+			err = parse_words(argc, argv, command, ret);
+		prefer_ending(ret, &defaults);
+	}
+	return err ? err : finish(command, ret);
+}
+
+void options_deinit(struct options *opt)
+{
+	free(opt->config);
+	opt->config = NULL;
 }

@@ -49,6 +49,8 @@ struct options {
 	bool inverted;
 	bool json; /* -j */
 	bool help; /* --help: parsing stops there */
+	bool no_config;
+	char *config; /* owned: what strings of the config file point into; NULL: none */
 	const char *stats_json;
 	const char *debug;     /* --debug SUBSYSTEMS */
 	const char *snapshots; /* --snapshots FILE: each snapshot, for tests */
@@ -122,6 +124,11 @@ extern const char csample_version[];
  * wrong and how to put it right. Strings of argv are borrowed. */
 struct err *options_parse(int argc, char **argv, const struct command **command,
                           struct options *ret);
+/* The same on top of the defaults that the user's config file has, unless --no-config says no.
+ * options_deinit() afterwards, also after an error. */
+struct err *options_parse_with_config(int argc, char **argv, const struct command **command,
+                                      struct options *ret);
+void options_deinit(struct options *opt);
 /* The command of that name or unambiguous beginning; ERR_USAGE otherwise. */
 struct err *command_find(const char *name, const struct command **ret);
 

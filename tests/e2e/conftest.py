@@ -17,6 +17,7 @@ sys.path.insert(0, str(ROOT / "tests/workloads"))
 import build as workloads  # noqa: E402
 
 CSAMPLE = os.environ.get("CSAMPLE") or str(ROOT / "build/csample")
+os.environ["CSAMPLE_CONFIG"] = ""  # whatever the user has set
 SAN = bool(os.environ.get("CSAMPLE_SAN"))
 # Where time is short, the sanitizers are left out of what looks at timing, at the system, or at pages.
 SLOW_WITH_SAN = {"test_unwind", "test_soundness", "test_harm", "test_svg_browser", "test_speedscope",

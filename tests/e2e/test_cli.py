@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line: help, versions, and mistakes."""
+import json
 import pathlib
 import re
+import subprocess
 
 import pytest
 
@@ -25,7 +27,17 @@ def test_each_command_explains_itself(csample, command):
 def test_version(csample):
     texts = {csample(*args).out for args in (["version"], ["--version"], ["-V"], ["v"])}
     assert len(texts) == 1
-    assert re.fullmatch(r"csample [0-9]+\.[0-9]+\.[0-9]+ \((x86_64|aarch64)\)\nCPython 3\.6 to 3\.\d+\n(.+\n)*", texts.pop())
+    text = texts.pop()
+    assert re.match(r"csample [0-9]+\.[0-9]+\.[0-9]+ \((x86_64|aarch64)\)\nCPython 3\.6 to 3\.\d+\nNode\.js 16 to \d+\n", text)
+    told = json.loads(csample("version", "--json").out)
+    assert text.startswith(f"csample {told['version']} ({told['machine']})\n")
+    assert [r["name"] for r in told["runtimes"]] == ["python", "javascript"]
+    assert {"svg", "pprof"} <= set(told["formats"])
+    for name, version in told["libraries"].items():
+        assert re.match(r"\d+\.\d+", version) and f"{name} {version}" in text
+    zlib = subprocess.run(["pkg-config", "--modversion", "zlib"], capture_output=True, text=True)
+    if zlib.returncode == 0:
+        assert told["libraries"]["zlib"] == zlib.stdout.strip()
 
 
 @pytest.mark.parametrize("line,says", [
