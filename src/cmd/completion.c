@@ -21,6 +21,17 @@ static bool is_pid(const struct option_row *row)
 	return row->arg && !strncmp(row->arg, "PID", 3);
 }
 
+static bool is_process_name(const struct option_row *row)
+{
+	return row->arg && !strcmp(row->name, "comm");
+}
+
+/* It takes files beside options: its usage begins with one. */
+static bool takes_files(const struct command *command)
+{
+	return !strncmp(command->usage, "FILE", 4) || !strncmp(command->usage, "IN ", 3);
+}
+
 static bool belongs(const struct option_row *row, const struct command *command)
 {
 	return row->group && (row->commands & command->bit);
@@ -47,13 +58,27 @@ static void put_quoted(FILE *out, const char *text, const char *escape)
 	}
 }
 
+/* It belongs to a command that is. */
+static bool is_shown(const struct option_row *row)
+{
+	for (size_t i = 0; i < n_commands; i++)
+		if (*commands[i].summary && belongs(row, &commands[i]))
+			return true;
+	return false;
+}
+
 static void bash_values(FILE *out, const struct option_row *row)
 {
-	fprintf(out, "\t--%s", row->name);
-	if (row->alias)
-		fprintf(out, "|--%s", row->alias);
-	if (row->letter)
-		fprintf(out, "|-%c", row->letter);
+	const char *between = "\t";
+	for (size_t i = 0; i < n_commands; i++) {
+		if (!*commands[i].summary || !belongs(row, &commands[i]))
+			continue;
+		const char *names[] = {row->name, row->alias};
+		for (size_t k = 0; k < 2 && names[k]; k++, between = "|")
+			fprintf(out, "%s'%s --%s'", between, commands[i].name, names[k]);
+		if (row->letter)
+			fprintf(out, "|'%s -%c'", commands[i].name, row->letter);
+	}
 	fputs(")\n\t\t", out);
 	if (is_choice(row)) {
 		fputs("COMPREPLY=($(compgen -W '", out);
@@ -64,6 +89,10 @@ static void bash_values(FILE *out, const struct option_row *row)
 	} else if (is_pid(row)) {
 		fputs("COMPREPLY=($(compgen -W '$(command ls /proc | grep \"^[0-9]\")' -- "
 		      "\"$cur\"))",
+		      out);
+	} else if (is_process_name(row)) {
+		fputs("COMPREPLY=($(compgen -W '$(cat /proc/[0-9]*/comm 2>/dev/null | sort -u "
+		      "| grep -v \"[^A-Za-z0-9_.:+-]\")' -- \"$cur\"))",
 		      out);
 	} else {
 		fputs("COMPREPLY=()", out);
@@ -86,15 +115,22 @@ void completion_bash(FILE *out)
 	for (size_t i = 0; i < n_commands; i++)
 		if (*commands[i].summary)
 			fprintf(out, "%s ", commands[i].name);
-	fputs("' -- \"$cur\"))\n\t\treturn\n\tfi\n\tcase $prev in\n", out);
+	fputs("' -- \"$cur\"))\n\t\treturn\n\tfi\n\tcase "
+	      "\"$command $prev\" in\n",
+	      out);
 	for (size_t i = 0; i < n_option_rows; i++)
-		if (option_rows[i].arg && option_rows[i].group && !option_rows[i].value)
+		if (option_rows[i].arg && option_rows[i].group && !option_rows[i].value &&
+		    is_shown(&option_rows[i]))
 			bash_values(out, &option_rows[i]);
 	fputs("\tesac\n\tcase $command in\n", out);
 	for (size_t i = 0; i < n_commands; i++) {
 		if (!*commands[i].summary)
 			continue;
-		fprintf(out, "\t%s) COMPREPLY=($(compgen -W '", commands[i].name);
+		fprintf(out, "\t%s) ", commands[i].name);
+		if (takes_files(&commands[i]))
+			fputs("[[ $cur != -* ]] && COMPREPLY=($(compgen -f -- \"$cur\")) ||\n\t\t",
+			      out);
+		fputs("COMPREPLY=($(compgen -W '", out);
 		for (size_t k = 0; k < n_option_rows; k++)
 			if (belongs(&option_rows[k], &commands[i]))
 				fprintf(out, "--%s ", option_rows[k].name);
@@ -178,6 +214,9 @@ void completion_fish(FILE *out)
 		        commands[i].name);
 		put_quoted(out, commands[i].summary, "");
 		fputs("'\n", out);
+		if (takes_files(&commands[i]))
+			fprintf(out, "complete -c csample -n '__fish_seen_subcommand_from %s' -F\n",
+			        commands[i].name);
 		for (size_t k = 0; k < n_option_rows; k++) {
 			const struct option_row *row = &option_rows[k];
 			if (!belongs(row, &commands[i]))

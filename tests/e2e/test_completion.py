@@ -9,7 +9,10 @@ import pytest
 
 from conftest import CSAMPLE
 
-COMMANDS = {"top", "list", "record", "dump", "convert", "report", "doctor", "version", "help"}
+# As the overview lists them, before the examples.
+COMMANDS = set(re.findall(r"^  ([a-z]+) ", subprocess.run([CSAMPLE, "help"], check=True, stdout=subprocess.PIPE,
+                                                         text=True).stdout, re.M)) - {"csample"}
+assert {"record", "dump", "list", "help"} <= COMMANDS
 
 
 def page(topic):
@@ -50,6 +53,12 @@ def script(tmp_path):
 def test_bash_completes(script):
     path = script("bash")
     assert complete_bash(path, "csample", "") == COMMANDS
+    # A letter means what it means to the command: record's -n takes no value, report's does.
+    assert "--rate" in complete_bash(path, "csample", "record", "-n", "--ra")
+    assert {"functions", "modules"} <= complete_bash(path, "csample", "report", "--by", "")
+    assert "bash" in complete_bash(path, "csample", "dump", "--comm", "bas")
+    assert str(path) in complete_bash(path, "csample", "report", f"{path.parent}/")
+    assert "--peek" in complete_bash(path, "csample", "report", "--p")
     assert complete_bash(path, "csample", "rec") == {"record"}
     assert complete_bash(path, "csample", "record", "--") == options_of("record")
     assert complete_bash(path, "csample", "doctor", "-") == options_of("doctor")
@@ -99,6 +108,7 @@ def test_fish_completes(script):
         return {offered.split("\t")[0] for offered in done.stdout.splitlines()}
 
     assert complete("csample ") == COMMANDS
+    assert f"{path}" in complete(f"csample report {path.parent}/")
     assert options_of("record") <= complete("csample record --")
     assert {"cpu", "cycles", "wall"} <= complete("csample record -e ")
 
