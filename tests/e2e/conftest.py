@@ -24,7 +24,18 @@ SLOW_WITH_SAN = {"test_unwind", "test_soundness", "test_harm", "test_svg_browser
                  "test_completion"}
 
 
+# Nothing else of ours runs beside these.
+ALONE = {"test_soundness", "test_harm"}
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "alone: no other test runs beside it")
+
+
 def pytest_collection_modifyitems(config, items):
+    for item in items:
+        if item.path.stem in ALONE:
+            item.add_marker("alone")
     if SAN and os.environ.get("CI") == "true":
         left_out = [item for item in items if item.path.stem in SLOW_WITH_SAN]
         items[:] = [item for item in items if item.path.stem not in SLOW_WITH_SAN]
