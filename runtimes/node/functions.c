@@ -353,6 +353,11 @@ const struct v8_position *v8_bytecode_positions(struct v8 *v8, uint64_t tagged, 
 			b->length = (uint32_t)length;
 			/* Two quantities each, of a byte or more. */
 			b->positions = mem_realloc_array(NULL, len / 2 + 1, sizeof(*b->positions));
+			/* Of an unknown release the table itself says how it is written: the
+			 * first entry is the function's, at the first bytecode. */
+			if (v8->image.is_unknown && bytes && (bytes[0] == 1 || bytes[0] == 2))
+				v8->layout.positions =
+				        bytes[0] == 1 ? V8_POSITIONS_SIGNED : V8_POSITIONS_FLAGS;
 			b->n = !bytes ? 0
 			              : v8_positions_expand(l->positions, bytes, len, b->positions,
 			                                    len / 2);

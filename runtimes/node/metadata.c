@@ -419,6 +419,7 @@ struct err *v8_image_read(struct image *img, struct v8_image *ret, struct v8_lay
 		               !ret->taken ? ""
 		               : t.wrong   ? t.wrong
 		                           : missing);
+	ret->is_unknown = !exact;
 	if (!exact)
 		log_debug(LOG_DECODE, "%s: V8 %u.%u.%u is not known, taken for %u.%u.%u", img->path,
 		          v[0], v[1], v[2], layout->major, layout->minor, layout->build);

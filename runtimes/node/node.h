@@ -6,6 +6,7 @@
  *   walk.c        snapshot and native frames -> JavaScript frames
  *   objects.c     tagged words, instance types, strings
  *   functions.c   SharedFunctionInfo -> name, script, start     scripts.c  position -> line
+ *   proof.c       is a release that is not known laid out as we think?
  *   classes.c     method and receiver -> class
  *   code.c        pc -> Code -> positions, inlined functions    positions.c  the tables, pure
  *
@@ -34,6 +35,7 @@ struct v8_image {
 	VEC(struct v8_builtin) work; /* functions that do work of their own; named by what it is */
 	VEC(struct v8_builtin) builtins; /* sorted; empty when the symbols are stripped */
 	unsigned taken;                  /* exported constants that we use */
+	bool is_unknown; /* the layout is that of the nearest release, with those constants */
 };
 /* The symbols that are looked up, as struct runtime_ops has them. */
 extern const char *const v8_landmarks[];
@@ -89,6 +91,13 @@ struct v8_scripts;
 struct v8_codes;
 struct v8_predictions;
 
+/* What has to be proven of a release we do not know; see proof.c. */
+enum v8_kind { V8_FUNCTIONS, V8_BYTECODES, V8_CODES, V8_PROOFS };
+struct v8_proof {
+	enum { V8_UNPROVEN, V8_PROVEN, V8_REFUSED } state;
+	unsigned passed, failed; /* checks */
+};
+
 struct v8 {
 	struct runtime base; /* first */
 	struct v8_layout layout;
@@ -101,7 +110,9 @@ struct v8 {
 	struct v8_scripts *scripts;
 	struct v8_codes *codes;
 	struct v8_predictions *predictions; /* the samplers' */
-	struct {                            /* counts, for --debug decode */
+	struct v8_proof proofs[V8_PROOFS];
+	bool proving; /* this walk is for the proofs alone */
+	struct {      /* counts, for --debug decode */
 		uint64_t frames, unnamed, no_line, codes_missing, changed;
 	} stats;
 };
@@ -135,6 +146,8 @@ bool v8_object(struct v8 *v8, uint64_t *tagged, uint32_t first, uint32_t last, v
 bool v8_type_of(struct v8 *v8, uint64_t tagged, uint32_t *ret);
 #define V8_MAX_NAME   1024u       /* characters */
 #define V8_MAX_SOURCE (16u << 20) /* bytes */
+/* Characters of a string; false: it is none. */
+bool v8_string_length(struct v8 *v8, uint64_t tagged, uint32_t *ret);
 /* A string as UTF-8, cut at V8_MAX_NAME; interned. NULL: it is no string. */
 const char *v8_string(struct v8 *v8, uint64_t tagged);
 /* Calls visit with the pieces of a flat or composed string, in order; false: not readable whole. */
@@ -153,6 +166,8 @@ bool v8_scripts_trim(struct v8 *v8);
 void v8_scripts_destroy(struct v8_scripts *s);
 /* A number for the script, checked against what is there now; 0: it is none. */
 uint32_t v8_script_find(struct v8 *v8, uint64_t tagged);
+/* Is the position in its source? */
+bool v8_script_holds(struct v8 *v8, uint32_t script, int32_t position);
 const char *v8_script_name(struct v8 *v8, uint32_t script); /* NULL: it has none */
 /* What is behind the last slash. */
 const char *v8_base_name(const char *path);
@@ -225,6 +240,15 @@ void v8_codes_forget_missing(struct v8_codes *c);
 /* The Code whose instructions hold pc, as it is now; valid until the next call. NULL: none.
  * in_frame: the BytecodeArray of pc's frame, if it is of baseline code. */
 const struct v8_code *v8_code_find(struct v8 *v8, uint64_t pc, uint64_t in_frame);
+
+/* ---- proof.c ---- */
+/* May it be used? Always of releases we know, and while proving. */
+bool v8_is_proven(const struct v8 *v8, enum v8_kind kind);
+bool v8_is_all_judged(const struct v8 *v8);
+/* The outcome of a check; counted while proving. */
+void v8_check(struct v8 *v8, enum v8_kind kind, bool passed);
+/* After a stack: what has been proven by now, or refused, which is told once. */
+void v8_judge(struct v8 *v8);
 
 /* ---- builtins.c ---- */
 /* "Array.prototype.map" for the function "map" that runs as the builtin "ArrayMap"; NULL: the names

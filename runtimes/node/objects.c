@@ -185,6 +185,16 @@ bool v8_string_pieces(struct v8 *v8, uint64_t tagged, size_t max_bytes, v8_visit
 	       visit_string(&p, tagged, 0, head.length, 0);
 }
 
+bool v8_string_length(struct v8 *v8, uint64_t tagged, uint32_t *ret)
+{
+	struct string_head head;
+	uint32_t type;
+	if (!string_head(v8, &tagged, &type, &head))
+		return false;
+	*ret = head.length;
+	return true;
+}
+
 struct utf8 {
 	struct strbuf text;
 	unsigned n;

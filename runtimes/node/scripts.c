@@ -166,6 +166,14 @@ const char *v8_script_name(struct v8 *v8, uint32_t script)
 	                                                : NULL;
 }
 
+bool v8_script_holds(struct v8 *v8, uint32_t script, int32_t position)
+{
+	uint32_t length;
+	return script && script <= v8->scripts->items.n && position >= 0 &&
+	       v8_string_length(v8, v8->scripts->items.items[script - 1]->source, &length) &&
+	       (uint32_t)position <= length;
+}
+
 const char *v8_base_name(const char *path)
 {
 	const char *slash = strrchr(path, '/');

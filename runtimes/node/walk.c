@@ -104,6 +104,20 @@ static void push_optimized(struct walking *w, const struct v8_code *code, uint64
 	push_at(w, f->entry, f->script, p ? v8_position_script(value) : -1, f->line, f->column);
 }
 
+/* Do all positions that are of the function itself lie in its script? */
+static bool are_inside(struct v8 *v8, uint32_t script, const struct v8_position *p, size_t n)
+{
+	int32_t last = 0;
+	for (size_t i = 0; i < n; i++) {
+		int32_t at = v8_position_script(p[i].value);
+		if (p[i].value >> 47)
+			return false;
+		if (v8_position_inlining(p[i].value) < 0 && at > last)
+			last = at;
+	}
+	return n && v8_script_holds(v8, script, last);
+}
+
 static void push_bytecode(struct walking *w, const struct v8_function *f, uint64_t bytecode,
                           int64_t offset)
 {
@@ -111,8 +125,9 @@ static void push_bytecode(struct walking *w, const struct v8_function *f, uint64
 	uint32_t length = 0;
 	const struct v8_position *table = v8_bytecode_positions(w->v8, bytecode, &n, &length),
 	                         *p = NULL;
-	if (table && offset >= -1 && offset < (int64_t)length)
+	if (table && offset >= -1 && offset < (int64_t)length && v8_is_proven(w->v8, V8_BYTECODES))
 		p = v8_position_at(table, n, offset);
+	v8_check(w->v8, V8_BYTECODES, p && are_inside(w->v8, f->script, table, n));
 	push_at(w, f->entry, f->script, p ? v8_position_script(p->value) : -1, f->line, f->column);
 }
 
@@ -166,11 +181,21 @@ static const struct v8_code *caller_of_builtin(struct walking *w, const struct v
 	return NULL;
 }
 
+static bool is_code_of(struct v8 *v8, const struct v8_code *code, const struct v8_function *f,
+                       uint64_t bytecode)
+{
+	return code->kind == v8->layout.kind.baseline
+	               ? code->bytecode == bytecode && code->n_pcs
+	               : is_optimized(v8, code) && code->shared == f->tagged &&
+	                         are_inside(v8, f->script, code->positions, code->n_positions);
+}
+
 static void push_function(struct walking *w, const struct v8_frame *frame, uint64_t shared)
 {
 	struct v8 *v8 = w->v8;
 	const struct v8_function *found = v8_function_find(v8, shared);
 	if (!found) {
+		v8_check(v8, V8_FUNCTIONS, false);
 		push_unknown(w);
 		return;
 	}
@@ -180,10 +205,15 @@ static void push_function(struct walking *w, const struct v8_frame *frame, uint6
 			push(w, v8_entry(v8, builtin_name(v8, &f, frame->vaddr), NULL), 0, 0);
 		return;
 	}
+	v8_check(v8, V8_FUNCTIONS, v8_script_holds(v8, f.script, f.start));
 	v8_learn_class(v8, &f, frame->words[3], frame->words[7]);
 	uint64_t lookup = frame->lookup;
 	const struct v8_code *code = frame->is_jit ? v8_code_find(v8, lookup, frame->words[1])
 	                                           : caller_of_builtin(w, frame, &lookup);
+	if (!v8_is_proven(v8, V8_CODES))
+		code = NULL;
+	if (frame->is_jit)
+		v8_check(v8, V8_CODES, code && is_code_of(v8, code, &f, frame->words[1]));
 	if (code && is_optimized(v8, code) && code->shared == f.tagged) {
 		push_optimized(w, code, lookup, &f);
 	} else if (code && code->kind == v8->layout.kind.baseline &&
@@ -220,7 +250,8 @@ static bool classify(struct walking *w, const struct stack *native, size_t i, st
  * pointer is its caller's. */
 static bool push_frameless(struct walking *w, const struct v8_frame *frame)
 {
-	const struct v8_code *code = v8_code_find(w->v8, frame->pc, 0);
+	const struct v8_code *code =
+	        v8_is_proven(w->v8, V8_CODES) ? v8_code_find(w->v8, frame->pc, 0) : NULL;
 	if (!code || !is_optimized(w->v8, code) || !code->shared)
 		return false;
 	const struct v8_function *f = v8_function_find(w->v8, code->shared);
@@ -240,9 +271,10 @@ static void walk_frame(struct walking *w, struct v8_frame *frame)
 	context = frame->words[4];
 	if ((context & 3) == 1 && v8_shared_of(v8, frame->words[3], &shared))
 		push_function(w, frame, shared);
-	else if ((context & 3) == 1 && v8_is_pointer(frame->words[3]))
+	else if ((context & 3) == 1 && v8_is_pointer(frame->words[3])) {
+		v8_check(v8, V8_FUNCTIONS, false);
 		push_unknown(w);
-	else if (frame->is_jit && context && context == (uint64_t)v8->layout.wasm_frame << 1)
+	} else if (frame->is_jit && context && context == (uint64_t)v8->layout.wasm_frame << 1)
 		push(w, v8_entry(v8, intern(v8->strings, "<wasm>"), NULL), 0, 0);
 	if (!runtime_stack_close_group(w->out, marker))
 		w->full = true;
@@ -276,18 +308,12 @@ static bool push_work(struct walking *w, const struct stack *native, size_t i)
 	return runtime_stack_close_group(w->out, native->cfas[i] - 8);
 }
 
-void v8_walk(struct runtime *rt, const struct snapshot *snap, struct runtime_stack *out)
+static void walk_stack(struct v8 *v8, const struct snapshot *snap, struct runtime_stack *out)
 {
-	struct v8 *v8 = v8_of(rt);
 	const struct stack *native = out->native;
 	struct walking w = {v8, snap, out, false};
 	struct v8_frame frame;
 	bool top_is_builtin = false;
-	if (!native)
-		return;
-	v8->snap = snap;
-	v8->serial++;
-	v8_trim(v8);
 	for (size_t i = 0; i < native->n && !w.full; i++) {
 		if (push_work(&w, native, i) || !classify(&w, native, i, &frame))
 			continue;
@@ -311,5 +337,24 @@ void v8_walk(struct runtime *rt, const struct snapshot *snap, struct runtime_sta
 	}
 	if (w.full)
 		out->end = WALK_TRUNCATED;
+}
+
+void v8_walk(struct runtime *rt, const struct snapshot *snap, struct runtime_stack *out)
+{
+	struct v8 *v8 = v8_of(rt);
+	if (!out->native)
+		return;
+	v8->snap = snap;
+	v8->serial++;
+	v8_trim(v8);
+	if (v8->image.is_unknown && !v8_is_all_judged(v8)) {
+		v8->proving = true;
+		walk_stack(v8, snap, out);
+		v8->proving = false;
+		v8_judge(v8);
+		runtime_stack_reset(out);
+	}
+	if (v8_is_proven(v8, V8_FUNCTIONS))
+		walk_stack(v8, snap, out);
 	v8->snap = NULL;
 }

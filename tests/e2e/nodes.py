@@ -137,6 +137,35 @@ def debian():
     return command if version.startswith(f"v{DEBIAN_NODE}.") else None
 
 
+def _int_places(exe, names):
+    """[where in the file] of symbols' values."""
+    listed = _run("readelf", "-W", "--dyn-syms", "--segments", str(exe)).stdout
+    loads = [[int(n, 16) for n in m.groups()] for m in
+             re.finditer(r"LOAD +0x(\w+) 0x(\w+) 0x\w+ 0x(\w+)", listed)]
+    places = []
+    for name in names:
+        address = int(re.search(rf": (\w+) .* {name}$", listed, re.MULTILINE)[1], 16)
+        places += [offset + address - start for offset, start, size in loads if start <= address < start + size]
+    return places
+
+
+def with_version(exe, version, target):
+    """A copy that says that its V8 is another: "14.2.233", as long as its own; None without readelf."""
+    if not shutil.which("readelf"):
+        return None
+    data = bytearray(exe.read_bytes())
+    own = []
+    places = _int_places(exe, [f"_ZN2v88internal7Version{part}_E" for part in ("6major", "6minor", "6build")])
+    for place, number in zip(places, version.split(".")):
+        own.append(str(int.from_bytes(data[place:place + 4], "little")))
+        data[place:place + 4] = int(number).to_bytes(4, "little")
+    before, after = ((text + ".").encode() for text in (".".join(own), version))
+    assert len(before) == len(after)
+    target.write_bytes(data.replace(before, after))  # V8's snapshot has to agree
+    target.chmod(0o755)
+    return target
+
+
 def frames_of(text):
     """[(function, script, line, column)] of an Error().stack, innermost first, as csample names them."""
     frames = []

@@ -252,15 +252,72 @@ def test_debians_library(csample, start):
     assert thread["rooted"]
 
 
-def test_a_build_without_constants_is_told(csample, start, tmp_path):
-    """As embedders strip them: native frames, and one clear line why."""
-    exe = tmp_path / "node"
-    exe.write_bytes(nodes.require("20").read_bytes().replace(b"v8dbg_", b"v0dbg_"))
-    exe.chmod(0o755)
-    target = start(exe, PLACES)
-    target.read_line()
+def dump_of(csample, target):
+    """(frames of the main thread, Result) once it sleeps."""
     wait_until(lambda: state_of(target.pid) == "S", what="its sleep")
-    result = csample("dump", "-p", target.pid)
-    assert result.status == 0
+    result = csample("dump", "-p", target.pid, "--json")
+    assert result.status == 0, result
+    return next(t for t in json.loads(result.out)["threads"] if t["tid"] == target.pid), result
+
+
+# Major, what its V8 claims to be, and what is not like that of the release next to it.
+UNKNOWN = [("24", "14.2.233", None), ("26", "15.0.202", None), ("22", "12.5.254", None),
+           ("24", "13.0.233", "compiled code"), ("18", "13.0.154", "functions"), ("26", "10.2.202", "functions")]
+
+
+@pytest.mark.parametrize("major, version, refused", [case for case in UNKNOWN if case[0] in nodes.ALL])
+def test_an_unknown_v8_is_proven_or_refused(csample, start, tmp_path, major, version, refused):
+    exe = nodes.with_version(nodes.require(major), version, tmp_path / "node")
+    if not exe:
+        pytest.skip("no readelf")
+    target = start(exe, "--no-verify-snapshot-checksum", *arguments(major, "optimized"), PLACES, "optimize")
+    stack, _ = json.loads(target.read_line())
+    thread, result = dump_of(csample, target)
+    found, expected = of_dump(thread)[2:], of_stack(stack)[1:]
+    told = re.findall(r"V8 [0-9.]+ is not known to csample, and its (.*) not like those of", result.err)
+    if refused != "compiled code":  # of which there is one frame: too little to be sure, and so not used
+        assert told == ([refused] if refused else []), result
+    if refused == "functions":
+        assert not of_dump(thread)
+        assert any("AtomicsWait" in f["function"] for f in thread["frames"])
+    elif refused:
+        # Nothing is said of what was inlined, and nothing wrong.
+        assert not {"inner", "middle"} & {frame[0] for frame in found}
+        assert {"area", "süß", "later"} <= {frame[0] for frame in found}
+        outer = next(frame for frame in found if frame[0] == "outer")
+        assert outer[2] == 28  # where it begins
+        assert [f for f in found if f[0] != "outer"] == [f for f in expected
+                                                         if f[0] not in ("inner", "middle", "outer")]
+    else:
+        assert found == expected
+
+
+def without_constants(exe, target):
+    """As embedders strip them."""
+    target.write_bytes(exe.read_bytes().replace(b"v8dbg_", b"v0dbg_"))
+    target.chmod(0o755)
+    return target
+
+
+def test_a_build_without_constants_is_told(csample, start, tmp_path):
+    """Native frames, and one clear line why."""
+    target = start(without_constants(nodes.require("24"), tmp_path / "node"), PLACES)
+    target.read_line()
+    thread, result = dump_of(csample, target)
     assert len(re.findall(r"without its constants \(v8dbg_\*\)", result.err)) == 1, result
-    assert "uv_run" in result.out and "(places.js:" not in result.out
+    assert not of_dump(thread)
+    assert any("uv_run" in f["function"] for f in thread["frames"])
+
+
+def test_a_build_without_constants_has_the_names_of_a_perf_map(csample, start, tmp_path):
+    exe = without_constants(nodes.require("24"), tmp_path / "node")
+    target = start(exe, "--perf-basic-prof", "--interpreted-frames-native-stack", "--no-opt", "--no-sparkplug",
+                   "--no-maglev", PLACES)
+    stack, _ = json.loads(target.read_line())
+    thread, _ = dump_of(csample, target)
+    named = [match for f in thread["frames"] if (match := re.match(r"JS:\S?(?:[gs]et )?(\w+) (\S*places\.js)", f["function"]))]
+    wanted = [name for name, script, _ in of_stack(stack) if script == str(PLACES) and name.isidentifier()]
+    # In the same order; not those of the JavaScript that V8 compiled before the map was begun.
+    found = [match[1] for match in named]
+    assert found[found.index("inner"):][:3] == ["inner", "middle", "outer"], thread
+    assert set(wanted) - set(found) <= {"constructor"}, (wanted, found)
