@@ -16,7 +16,8 @@
 #define FP_FUNCTION  16
 #define FP_BYTECODE  32
 #define FP_OFFSET    40
-#define FRAME_WORDS  8   /* [fp-40, fp+24): the last is the receiver */
+#define FRAME_WORDS  7 /* [fp-40, fp+16) */
+#define FP_RECEIVER  16
 #define MAX_TYPE     128 /* of frames without a function */
 #define MAX_INLINING 64
 #define TOP_WORDS    8
@@ -206,7 +207,9 @@ static void push_function(struct walking *w, const struct v8_frame *frame, uint6
 		return;
 	}
 	v8_check(v8, V8_FUNCTIONS, v8_script_holds(v8, f.script, f.start));
-	v8_learn_class(v8, &f, frame->words[3], frame->words[7]);
+	uint64_t receiver;
+	if (v8_read(v8, frame->fp + FP_RECEIVER, &receiver, sizeof(receiver)))
+		v8_learn_class(v8, &f, frame->words[3], receiver);
 	uint64_t lookup = frame->lookup;
 	const struct v8_code *code = frame->is_jit ? v8_code_find(v8, lookup, frame->words[1])
 	                                           : caller_of_builtin(w, frame, &lookup);
