@@ -48,6 +48,16 @@ static int32_t ref_of(const struct map64 *m, uint64_t id)
 	return at ? (int32_t)*at : 0;
 }
 
+/* Of one of our own keys, of which there are few. */
+static int32_t key_ref(struct translation *t, const char *key)
+{
+	for (size_t i = t->in->n_string_table; i < t->strings.n; i++)
+		if (!strcmp(t->strings.items[i], key))
+			return (int32_t)i;
+	*vec_add(&t->strings) = (char *)key;
+	return (int32_t)t->strings.n - 1;
+}
+
 /* text NULL: it is the number. */
 static int32_t attribute_ref(struct translation *t, const char *key, const char *text,
                              int64_t number)
@@ -58,8 +68,7 @@ static int32_t attribute_ref(struct translation *t, const char *key, const char 
 	if (*ref)
 		return (int32_t)*ref;
 	Otlp__Attribute *a = NEW(t, Otlp__Attribute, otlp__attribute__init);
-	a->key_ref = (int32_t)t->strings.n;
-	*vec_add(&t->strings) = (char *)key;
+	a->key_ref = key_ref(t, key);
 	a->value = NEW(t, Otlp__Value, otlp__value__init);
 	a->value->value_case = text ? OTLP__VALUE__VALUE_TEXT : OTLP__VALUE__VALUE_NUMBER;
 	if (text)
