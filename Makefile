@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# make · make check [SAN=1] [TESTS=pattern] · make bench · make fuzz · make fmt · make lint
+# make · make check [SAN=1] [TESTS=pattern] · make check-backends · make bench · make fuzz · make fmt · make lint
 # make install DESTDIR= PREFIX= · V=1 shows commands · WERROR=1 as CI · CC=clang works too
 
 PREFIX  ?= /usr/local
@@ -111,6 +111,16 @@ tests: $(TEST_BIN) $(TOOL_BIN)
 check: $(BIN) $(TEST_BIN) $(TOOL_BIN)
 	$(Q)$(PYTHON) tests/run.py --build $(B) --bin $(BIN) $(if $(SAN),--san) $(if $(TESTS),-k '$(TESTS)')
 
+# Real servers, in BACKENDS/bin; those that are not there are built first, which takes minutes, unless
+# BUILD=no.
+BACKENDS ?= $(HOME)/.cache/csample-tests/backends
+check-backends: $(BIN) $(TOOL_BIN)
+ifneq ($(BUILD),no)
+	$(Q)for b in pyroscope parca otelcol; do scripts/backends/$$b.sh build $(BACKENDS); done
+endif
+	$(Q)CSAMPLE=$(abspath $(BIN)) CSAMPLE_SAN=$(SAN) CSAMPLE_BACKENDS=$(BACKENDS) $(PYTHON) -m pytest -q -rfEs \
+		-p no:cacheprovider tests/e2e/test_backends.py
+
 bench: $(BIN)
 	$(Q)$(MAKE) -s -C tests/bench run BIN=$(abspath $(BIN)) PYTHON=$(PYTHON)
 
@@ -149,7 +159,7 @@ install: $(BIN)
 clean:
 	rm -rf build
 
-.PHONY: all tests check bench fuzz fmt lint check-aarch64 install clean
+.PHONY: all tests check check-backends bench fuzz fmt lint check-aarch64 install clean
 FORCE:
 .SECONDARY:
 -include $(OBJ:.o=.d) $(B)/src/main.d $(TEST_BIN:=.d) $(TOOL_BIN:=.d)
