@@ -36,6 +36,8 @@ uint64_t *map64_get(const struct map64 *m, uint64_t key);
 /* The address of key's value, 0 if new. Valid until the next map64_put(). */
 uint64_t *map64_put(struct map64 *m, uint64_t key);
 void map64_clear(struct map64 *m); /* keeps the memory */
+/* Forgets the keys whose value is 0, and gives back memory that this leaves unused. */
+void map64_compact(struct map64 *m);
 void map64_free(struct map64 *m);
 
 #endif

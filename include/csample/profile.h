@@ -81,6 +81,9 @@ uint32_t profile_mapping(struct profile *p, const struct profile_mapping *mappin
 /* Gives each location without frames its names; frames are copied. RAW_MARK names itself. */
 typedef size_t profile_namer(void *arg, const struct location *loc, struct frame *out, size_t max);
 void profile_name(struct profile *p, profile_namer *namer, void *arg);
+/* The same of locations [first, end), which exist. */
+void profile_name_range(struct profile *p, size_t first, size_t end, profile_namer *namer,
+                        void *arg);
 
 /* For readers of files and for tests: a location that is already named; its frames are copied. With
  * a raw frame known before it is that location, without one (kind 0) a new one. Returns its index.

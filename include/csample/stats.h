@@ -34,7 +34,7 @@ extern const char *const loss_names[LOSSES]; /* as JSON has them */
 #define HISTOGRAM_BUCKETS 320
 struct histogram {
 	uint64_t buckets[HISTOGRAM_BUCKETS];
-	uint64_t count, max;
+	uint64_t count, max, sum;
 };
 void histogram_add(struct histogram *h, uint64_t ns);
 void histogram_merge(struct histogram *into, const struct histogram *from);
@@ -58,9 +58,11 @@ struct stats {
 	uint64_t reads; /* process_vm_readv calls */
 	struct histogram pause;
 	uint64_t duration_ns;
-	uint64_t target_cpu_ns;   /* what the kernel charged the target meanwhile */
-	uint64_t profile_cpu_ns;  /* the profile's total, when it counts CPU time */
-	uint64_t not_sampled_ns;  /* of that, on no stack */
+	uint64_t target_cpu_ns;  /* what the kernel charged the target meanwhile */
+	uint64_t profile_cpu_ns; /* the profile's total, when it counts CPU time */
+	uint64_t not_sampled_ns; /* of that, on no stack */
+	uint64_t uncarried_ns; /* of target_cpu_ns, what live threads may have used since their last
+	                          snapshots; engine_checkpoint() alone asks for it */
 	uint64_t first_sample_ns; /* from launch to the first snapshot; 0: none */
 	uint64_t self_cpu_ns, self_rss_bytes;
 	uint64_t processes;              /* sampled in all */

@@ -69,6 +69,16 @@ void map64_clear(struct map64 *m)
 	m->n = 0;
 }
 
+void map64_compact(struct map64 *m)
+{
+	struct map64 kept = {0};
+	for (size_t i = 0; i < m->cap; i++)
+		if (m->slots[i].used && m->slots[i].value)
+			*map64_put(&kept, m->slots[i].key) = m->slots[i].value;
+	free(m->slots);
+	*m = kept;
+}
+
 void map64_free(struct map64 *m)
 {
 	free(m->slots);

@@ -36,6 +36,7 @@ void histogram_add(struct histogram *h, uint64_t ns)
 {
 	h->buckets[bucket_of(ns)]++;
 	h->count++;
+	h->sum += ns;
 	if (ns > h->max)
 		h->max = ns;
 }
@@ -45,6 +46,7 @@ void histogram_merge(struct histogram *into, const struct histogram *from)
 	for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++)
 		into->buckets[i] += from->buckets[i];
 	into->count += from->count;
+	into->sum += from->sum;
 	if (from->max > into->max)
 		into->max = from->max;
 }

@@ -318,6 +318,43 @@ void engine_stop(struct engine *e)
 		         "without it");
 }
 
+/* A thread may run on, and be captured, while it is looked at: it then seems to have more to carry
+ * than it has, never less. */
+static uint64_t uncarried_ns(struct engine *e)
+{
+	uint64_t sum = 0, cpu_ns;
+	for (size_t i = 0; i < threads_count(e->shared.threads); i++) {
+		struct thread *th = threads_at(e->shared.threads, i);
+		uint64_t credited = __atomic_load_n(&th->credited_ns, __ATOMIC_RELAXED);
+		if (thread_cpu_ns(th, &cpu_ns) && cpu_ns > credited)
+			sum += cpu_ns - credited;
+	}
+	return sum;
+}
+
+void engine_checkpoint(struct engine *e, struct stats *ret)
+{
+	for (size_t i = 0; i < e->processes.n; i++)
+		if (!e->processes.items[i]->ended)
+			process_read_clock(e, e->processes.items[i]);
+	uint64_t uncarried = uncarried_ns(e);
+	engine_drain_sideband(e);
+	note_ended(e);
+	drain_queues(e); /* what was credited to threads above has become stacks */
+	process_sweep(e);
+	engine_get_stats(e, ret);
+	ret->uncarried_ns = uncarried;
+}
+
+size_t engine_pids(const struct engine *e, pid_t *ret, size_t max)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < e->processes.n && n < max; i++)
+		if (!e->processes.items[i]->ended)
+			ret[n++] = e->processes.items[i]->space.pid;
+	return n;
+}
+
 static uint64_t rusage_ns(const struct rusage *r)
 {
 	return ((uint64_t)r->ru_utime.tv_sec + (uint64_t)r->ru_stime.tv_sec) * 1000000000ULL +

@@ -1,50 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "ledger.h"
+
 #include <stdlib.h>
 #include <string.h>
-
-#include <csample/hash.h>
-#include <csample/ledger.h>
-#include <csample/vec.h>
-
-#define EXTRA_FRAMES 32 /* marks and roots */
-
-/* What we know of a thread's stacks so far. Nodes are of the profile; 0: none. */
-struct account {
-	pid_t tid;
-	uint32_t last, running, asleep;
-	uint64_t ran_rest_ns,
-	        slept_rest_ns; /* wall: less than a period, not yet counted as a sample */
-	const char *name;      /* interned; NULL: ask again */
-	bool named_by_runtime;
-};
-
-/* Where an image was seen mapped. */
-struct place {
-	uint32_t mapping; /* profile_mapping()'s result; 0: not yet */
-	uint64_t bias;
-};
-
-/* A process that is sampled. */
-struct member {
-	struct target *target;
-	const char *name; /* of its program, interned */
-};
-
-struct ledger {
-	struct profile *profile;
-	struct ledger_config config;
-	struct map64 by_pid; /* pid: index + 1 into members */
-	VEC(struct member) members;
-	VEC(size_t) free_members;
-	struct map64 by_tid; /* tid: index + 1 into accounts */
-	VEC(struct account) accounts;
-	VEC(struct place) places; /* by image id */
-	struct map64 ended;       /* last node of ended threads: how many */
-	uint64_t n_ended;
-	struct raw_frame *frames; /* a stack and its marks */
-	size_t cap_frames;
-	struct runtime *locking;
-};
 
 struct ledger *ledger_create(struct profile *profile, const struct ledger_config *config)
 {
@@ -63,6 +21,7 @@ void ledger_destroy(struct ledger *l)
 	map64_free(&l->by_pid);
 	map64_free(&l->by_tid);
 	map64_free(&l->ended);
+	profile_destroy(l->kept);
 	vec_free(&l->members);
 	vec_free(&l->free_members);
 	vec_free(&l->accounts);
@@ -78,10 +37,11 @@ static struct account *account_of(struct ledger *l, pid_t tid)
 		*vec_add(&l->accounts) = (struct account){.tid = tid};
 		*index = l->accounts.n;
 	}
+	l->accounts.items[*index - 1].used = l->n_cuts;
 	return &l->accounts.items[*index - 1];
 }
 
-static struct raw_frame mark(struct ledger *l, const char *text)
+struct raw_frame ledger_mark(struct ledger *l, const char *text)
 {
 	return (struct raw_frame){.kind = RAW_MARK,
 	                          .aux = (uint64_t)(uintptr_t)intern(l->profile->strings, text)};
@@ -150,6 +110,8 @@ static void note_image(struct ledger *l, const struct maps *maps, uint32_t image
 		                            : NULL,
 		};
 		place->mapping = profile_mapping(l->profile, &mapping);
+		place->what = mapping;
+		place->known = true;
 		place->bias = m->bias;
 		return;
 	}
@@ -186,9 +148,9 @@ static uint32_t add_stack(struct ledger *l, struct account *a, pid_t pid, const 
 		if (l->frames[i].kind == RAW_NATIVE)
 			note_image(l, maps, l->frames[i].owner);
 	if (stack->end == STACK_SHORT || stack->end == STACK_TOO_DEEP)
-		l->frames[n++] = mark(l, "[truncated]");
+		l->frames[n++] = ledger_mark(l, "[truncated]");
 	else if (stack->end != STACK_ROOT)
-		l->frames[n++] = mark(l, "[unwound no further]");
+		l->frames[n++] = ledger_mark(l, "[unwound no further]");
 	if (l->config.threads)
 		l->frames[n++] = thread_root(l, a, m, decoded);
 	if (l->config.processes)
@@ -196,7 +158,7 @@ static uint32_t add_stack(struct ledger *l, struct account *a, pid_t pid, const 
 	return profile_add(l->profile, l->frames, n, nothing);
 }
 
-static void credit(struct ledger *l, uint32_t node, uint64_t samples, uint64_t ns)
+void ledger_credit(struct ledger *l, uint32_t node, uint64_t samples, uint64_t ns)
 {
 	const uint64_t values[PROFILE_VALUES] = {samples, ns};
 	if (samples || ns)
@@ -209,7 +171,7 @@ static void credit_wall(struct ledger *l, uint32_t node, uint64_t ns, uint64_t *
 	*rest_ns += ns;
 	uint64_t samples = *rest_ns / l->config.period_ns;
 	*rest_ns %= l->config.period_ns;
-	credit(l, node, samples, ns);
+	ledger_credit(l, node, samples, ns);
 }
 
 /* Time of this stack alone counts: what else the thread did, it may have done without the lock. */
@@ -224,7 +186,7 @@ static void on_locked_stack(struct ledger *l, struct account *a, const struct sn
 		return;
 	uint32_t node = add_stack(l, a, snap->pid, stack, decoded);
 	if (!l->config.wall)
-		credit(l, node, 1, snap->cpu_ns);
+		ledger_credit(l, node, 1, snap->cpu_ns);
 	else
 		credit_wall(l, node, snap->wall_ns, &a->ran_rest_ns);
 	if (snap->by == BY_ASLEEP)
@@ -236,6 +198,7 @@ static void on_stack(void *arg, const struct snapshot *snap, const struct stack 
 {
 	struct ledger *l = arg;
 	struct account *a = account_of(l, snap->tid);
+	a->pid = snap->pid;
 	if (l->config.lock_only) {
 		on_locked_stack(l, a, snap, stack, decoded);
 		return;
@@ -243,7 +206,7 @@ static void on_stack(void *arg, const struct snapshot *snap, const struct stack 
 	uint32_t node = add_stack(l, a, snap->pid, stack, decoded);
 	a->last = node;
 	if (!l->config.wall) {
-		credit(l, node, 1, snap->cpu_ns);
+		ledger_credit(l, node, 1, snap->cpu_ns);
 		return;
 	}
 	/* schedstat says how much of the time since the last observation the thread ran: that part
@@ -254,9 +217,10 @@ static void on_stack(void *arg, const struct snapshot *snap, const struct stack 
 		a->asleep = node;
 	else
 		a->running = node;
-	credit_wall(l, asleep && a->running ? a->running : node, ran, &a->ran_rest_ns);
-	credit_wall(l, !asleep && a->asleep ? a->asleep : node, snap->wall_ns - ran,
-	            &a->slept_rest_ns);
+	credit_wall(l, asleep && a->running ? ledger_live_node(l, &a->running) : node, ran,
+	            &a->ran_rest_ns);
+	credit_wall(l, !asleep && a->asleep ? ledger_live_node(l, &a->asleep) : node,
+	            snap->wall_ns - ran, &a->slept_rest_ns);
 }
 
 static void on_repeat(void *arg, pid_t tid, uint64_t n, uint64_t wall_ns)
@@ -265,7 +229,7 @@ static void on_repeat(void *arg, pid_t tid, uint64_t n, uint64_t wall_ns)
 	struct account *a = account_of(l, tid);
 	(void)n;
 	if (a->asleep)
-		credit_wall(l, a->asleep, wall_ns, &a->slept_rest_ns);
+		credit_wall(l, ledger_live_node(l, &a->asleep), wall_ns, &a->slept_rest_ns);
 }
 
 static void on_thread_end(void *arg, pid_t tid, bool left, uint64_t left_ns)
@@ -275,11 +239,11 @@ static void on_thread_end(void *arg, pid_t tid, bool left, uint64_t left_ns)
 	if (left && !l->config.wall && !l->config.lock_only) {
 		struct account *a = account_of(l, tid);
 		if (a->last)
-			credit(l, a->last, 0, left_ns);
+			ledger_credit(l, ledger_live_node(l, &a->last), 0, left_ns);
 	} else if (!left && index && *index) {
 		struct account *a = &l->accounts.items[*index - 1];
 		if (a->last) {
-			++*map64_put(&l->ended, a->last);
+			++*map64_put(&l->ended, ledger_live_node(l, &a->last));
 			l->n_ended++;
 		}
 		*a = (struct account){.tid = tid}; /* the number may be given out again */
@@ -337,87 +301,4 @@ struct sink ledger_sink(struct ledger *l)
 struct runtime *ledger_locking(const struct ledger *l)
 {
 	return l->locking;
-}
-
-/* What ended threads used after their last snapshot is known only in sum. Each tick stands for a
- * period, so no thread's last stack gets more than that; the rest was on no stack. */
-static uint64_t settle_ended(struct ledger *l, uint64_t missing_ns)
-{
-	if (!l->n_ended)
-		return missing_ns;
-	uint64_t each = missing_ns / l->n_ended;
-	if (each > l->config.period_ns)
-		each = l->config.period_ns;
-	for (size_t i = 0; i < l->ended.cap; i++) {
-		const struct map64_slot *slot = &l->ended.slots[i];
-		if (!slot->used)
-			continue;
-		credit(l, (uint32_t)slot->key, 0, slot->value * each);
-		missing_ns -= slot->value * each;
-	}
-	return missing_ns;
-}
-
-void ledger_settle(struct ledger *l, struct stats *stats)
-{
-	struct profile *p = l->profile;
-	if (!l->config.wall && !l->config.lock_only && stats->target_cpu_ns > p->total[1]) {
-		uint64_t missing_ns = settle_ended(l, stats->target_cpu_ns - p->total[1]);
-		/* A profile without a sample stays empty. */
-		if (missing_ns && p->total[0]) {
-			const struct raw_frame not_sampled = mark(l, "[not sampled]");
-			const uint64_t values[PROFILE_VALUES] = {0, missing_ns};
-			profile_add(p, &not_sampled, 1, values);
-			stats->not_sampled_ns = missing_ns;
-		}
-	}
-	if (l->config.wall || l->config.lock_only)
-		stats->samples = p->total[0];
-	if (!l->config.wall)
-		stats->profile_cpu_ns = p->total[1];
-	p->meta.duration_ns = stats->duration_ns;
-	p->meta.lost = stats_lost(stats);
-}
-
-struct namers {
-	struct symbols *symbols;
-	struct decoder *decoder;
-};
-
-static size_t name_location(void *arg, const struct location *loc, struct frame *out, size_t max)
-{
-	const struct namers *namers = arg;
-	if (loc->raw.kind != RAW_RUNTIME)
-		return decoder_hide_inlined(namers->decoder, loc->raw, out,
-		                            symbols_name(namers->symbols, loc->raw, out, max));
-	decoder_name(namers->decoder, loc->raw, out);
-	return 1;
-}
-
-void ledger_name(struct ledger *l, struct images *images, struct symbols *symbols,
-                 struct decoder *decoder)
-{
-	struct namers namers = {symbols, decoder};
-	struct profile *p = l->profile;
-	for (size_t i = 0; i < p->n_locations; i++) {
-		struct location *loc = &p->locations[i];
-		loc->address = loc->raw.kind == RAW_RUNTIME ? 0 : loc->raw.addr;
-		if (loc->raw.kind != RAW_NATIVE || loc->raw.owner >= l->places.n)
-			continue;
-		const struct place *place = &l->places.items[loc->raw.owner];
-		loc->mapping = place->mapping;
-		loc->address = loc->raw.addr + place->bias;
-	}
-	profile_name(p, name_location, &namers);
-	for (size_t id = 0; id < l->places.n; id++) {
-		struct image *img = images_get(images, (uint32_t)id);
-		if (!img || !l->places.items[id].mapping)
-			continue;
-		struct symbols_source source;
-		symbols_source(symbols, img, &source);
-		struct profile_mapping *m = &p->mappings[l->places.items[id].mapping - 1];
-		m->has_functions = source.has_functions;
-		m->has_filenames = m->has_lines = source.has_lines;
-		m->has_inlines = source.has_inlines;
-	}
 }

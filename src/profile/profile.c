@@ -284,8 +284,14 @@ static void set_frames(struct profile *p, struct location *loc, const struct fra
 
 void profile_name(struct profile *p, profile_namer *namer, void *arg)
 {
+	profile_name_range(p, 0, p->n_locations, namer, arg);
+}
+
+void profile_name_range(struct profile *p, size_t first, size_t end, profile_namer *namer,
+                        void *arg)
+{
 	struct frame frames[MAX_FRAMES_PER_LOCATION];
-	for (size_t i = 0; i < p->n_locations; i++) {
+	for (size_t i = first; i < end; i++) {
 		struct location *loc = &p->locations[i];
 		if (loc->n_frames)
 			continue;

@@ -155,6 +155,31 @@ static void quantiles_are_near(void **state)
 	assert_true(histogram_quantile(&sum, 1) >= 100000);
 }
 
+static void maps_forget_what_is_zero(void **state)
+{
+	(void)state;
+	struct map64 m = {0};
+	for (uint64_t i = 0; i < 10000; i++)
+		*map64_put(&m, i) = i % 100 == 1 ? i : 0;
+	size_t before = m.cap;
+	map64_compact(&m);
+	assert_int_equal(m.n, 100);
+	assert_true(m.cap < before / 16);
+	assert_null(map64_get(&m, 0));
+	assert_int_equal(*map64_get(&m, 9901), 9901);
+	map64_free(&m);
+}
+
+static void histograms_know_their_sum(void **state)
+{
+	(void)state;
+	struct histogram a = {0}, b = {0};
+	histogram_add(&a, 1000003);
+	histogram_add(&b, 7);
+	histogram_merge(&a, &b);
+	assert_int_equal(a.sum, 1000010);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -165,6 +190,8 @@ int main(void)
 	        cmocka_unit_test(arenas_keep_memory_apart),
 	        cmocka_unit_test(errors_gain_context),
 	        cmocka_unit_test(quantiles_are_near),
+	        cmocka_unit_test(maps_forget_what_is_zero),
+	        cmocka_unit_test(histograms_know_their_sum),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
