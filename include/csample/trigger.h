@@ -122,5 +122,9 @@ bool timer_wait(struct timer *t, int stop_fd, unsigned *missed_ret);
 
 /* A number from 0.875 to 1.125 of period_ns, uniformly; *state is any number but 0. */
 uint64_t jittered(uint64_t period_ns, uint64_t *state);
+/* For several ticks in a row: a sixteenth to three sixteenths more or less than period_ns. Against
+ * work that comes with exactly that period some eight ticks pass through about all of it, where a
+ * period too near to it would stand still. */
+uint64_t detuned(uint64_t period_ns, uint64_t *state);
 
 #endif

@@ -96,7 +96,7 @@ void *sampler_timer_main(void *arg)
 	}
 	atomic_store(&s->state, SAMPLER_RUNNING);
 	struct timer timer;
-	timer_start(&timer, sh->period_ns, true);
+	timer_start(&timer, atomic_load(&sh->period_ns), true);
 	unsigned missed;
 	for (size_t cursor = 0; timer_wait(&timer, sh->stop_fd, &missed);) {
 		atomic_fetch_add_explicit(&s->counts.ticks, 1 + missed, memory_order_relaxed);
@@ -104,6 +104,7 @@ void *sampler_timer_main(void *arg)
 			sampler_lost(s, LOSS_LATE, missed);
 		if (s->capture.n_pending)
 			capture_release_pending(&s->capture);
+		timer.period_ns = atomic_load_explicit(&sh->period_ns, memory_order_relaxed);
 		threads_enter(sh->threads, s->reader);
 		for (unsigned i = 0; i < MAX_THREADS_PER_TICK; i++) {
 			struct thread *th = threads_next(sh->threads, &cursor);

@@ -102,6 +102,8 @@ struct err *engine_cover_cpus(struct engine *e);
 /* Per-thread events for all threads of p, in one ring or (NULL) in all. */
 struct err *engine_add_events(struct engine *e, const struct process *p, struct perf_ring *ring);
 
+/* rate.c: engine_set_rate() alone */
+
 /* engine.c */
 /* Adds what a sampler counted to stats, and its ticks if they tell the rate. */
 void engine_add_counts(const struct engine *e, const struct sampler *s, struct stats *stats,

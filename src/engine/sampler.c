@@ -169,7 +169,7 @@ static void handle_tick(struct sampler *s, const struct tick *tick)
 	int result = capture_tick(s, th, tick, snap, capacity);
 	if (result == CAPTURED) {
 		if (!th) /* what a tick stands for, until we know better */
-			snap->cpu_ns = sh->period_ns;
+			snap->cpu_ns = atomic_load(&sh->period_ns);
 		if (sh->wall && th)
 			sampler_add_wall(th, snap, tick->time_ns);
 		else if (sh->wall)
@@ -221,6 +221,16 @@ static enum woken wait_for_tick(const struct sampler *s, int timeout_ms)
 	return n < 0 ? WOKEN_BY_SIGNAL : WOKEN_BY_RING;
 }
 
+/* Where the period of events cannot be changed, some of their ticks are left out. */
+static bool is_wanted(struct sampler *s)
+{
+	uint32_t wanted = atomic_load_explicit(&s->shared->wanted_ticks, memory_order_relaxed);
+	if (wanted == UINT32_MAX)
+		return true;
+	jittered(1, &s->random);
+	return (uint32_t)(s->random >> 16) < wanted;
+}
+
 void *sampler_perf_main(void *arg)
 {
 	struct sampler *s = arg;
@@ -255,7 +265,7 @@ void *sampler_perf_main(void *arg)
 		perf_ring_drain(s->ring, is_target, sh, &tick, &drained);
 		if (drained.lost)
 			sampler_lost(s, LOSS_RING, drained.lost);
-		if (!drained.ticks) {
+		if (!drained.ticks || !is_wanted(s)) {
 			threads_leave(sh->threads, s->reader);
 			continue;
 		}
@@ -267,7 +277,8 @@ void *sampler_perf_main(void *arg)
 		/* Setting the period costs 10 us on this CPU: not each time, and enough to break
 		 * step with whatever is periodic. */
 		if (sh->jitter && ++wakes % 8 == 0)
-			perf_ring_set_period(s->ring, jittered(sh->period_ns, &s->random));
+			perf_ring_set_period(s->ring,
+			                     detuned(atomic_load(&sh->period_ns), &s->random));
 		/* The CPU was offline and is back, or our cpuset changed. */
 		if (pinned && sched_getcpu() != s->cpu)
 			pin_to(s->cpu);

@@ -12,14 +12,15 @@
 #include <csample/engine.h>
 #include <csample/trigger.h>
 
-/* What all samplers of a run share. Fixed while they run. */
+/* What all samplers of a run share. Fixed while they run, but for what is atomic. */
 struct sampling {
 	struct threads *threads;
 	bool gathers;  /* snapshots have regions of runtimes */
 	bool children; /* a sample in a ring may be of a process not known yet, and counts */
 	int stop_fd;   /* eventfd: readable when samplers should end */
 	int wake_fd;   /* eventfd: a queue fills up */
-	uint64_t period_ns;
+	_Atomic uint64_t period_ns;
+	_Atomic uint32_t wanted_ticks; /* of 2^32 ticks; UINT32_MAX: all of them */
 	bool wall;        /* snapshots carry wall time */
 	bool may_preempt; /* real-time priority is to be had, schedstat works */
 	bool may_stop;

@@ -300,6 +300,7 @@ struct err *engine_create(struct target *const *targets, size_t n_targets, struc
 	        .stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 	        .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 	        .period_ns = (uint64_t)(1e9 / config->rate_hz),
+	        .wanted_ticks = UINT32_MAX,
 	        .wall = config->event == ENGINE_WALL,
 	};
 	e->shared.gathers = config->decoder || config->decoding;

@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <csample/hash.h>
 #include <csample/trigger.h>
 #include <csample/vec.h>
 
@@ -38,6 +39,7 @@ struct perf_ring {
 	struct perf_config config;
 	struct perf_access access;
 	int cpu;
+	uint64_t seed;
 	bool enabled;
 	struct mmap_ring ring; /* of the first event; the others write into it */
 	VEC(int) fds;
@@ -125,6 +127,7 @@ struct err *perf_ring_open(const struct perf_config *config, const struct perf_a
 	r->config = *config;
 	r->access = *access;
 	r->cpu = cpu;
+	r->seed = now_ns();
 	if (access->scope == PERF_CPU_WIDE) {
 		int fd = try_open(config, access, -1, cpu);
 		struct err *err = fd < 0 ? err_errno(errno, "open a perf event on CPU %d", cpu)
@@ -151,9 +154,20 @@ void perf_ring_close(struct perf_ring *r)
 	free(r);
 }
 
+/* The period of an inherited event stays what it was opened with: each CPU and thread gets another
+ * one, so that none is that of whatever is periodic, and their mean is what was asked for. */
+static uint64_t dithered(const struct perf_ring *r, pid_t tid)
+{
+	uint64_t random = hash_u64((uint64_t)tid << 32 ^ (uint64_t)r->cpu ^ r->seed) | 1;
+	uint64_t period = r->config.period_ns;
+	return period - period / 32 + hash_u64(random) % (period / 16 + 1);
+}
+
 struct err *perf_ring_add_thread(struct perf_ring *r, pid_t tid)
 {
-	int fd = try_open(&r->config, &r->access, tid, r->cpu);
+	struct perf_config config = r->config;
+	config.period_ns = dithered(r, tid);
+	int fd = try_open(&config, &r->access, tid, r->cpu);
 	if (fd < 0)
 		return errno == ESRCH ? &err_gone
 		                      : err_errno(errno, "open a perf event on thread %d, CPU %d",

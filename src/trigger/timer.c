@@ -12,6 +12,12 @@ uint64_t jittered(uint64_t period_ns, uint64_t *state)
 	return period_ns - period_ns / 8 + (*state >> 11) % (period_ns / 4 + 1);
 }
 
+uint64_t detuned(uint64_t period_ns, uint64_t *state)
+{
+	uint64_t off = jittered(period_ns, state) / 2 - period_ns * 3 / 8;
+	return *state & 1 << 5 ? period_ns + off : period_ns - off;
+}
+
 void timer_start(struct timer *t, uint64_t period_ns, bool jitter)
 {
 	uint64_t now = now_ns();
