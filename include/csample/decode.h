@@ -38,6 +38,11 @@ void decoder_name(struct decoder *d, struct raw_frame raw, struct frame *out);
 size_t decoder_hide_inlined(struct decoder *d, struct raw_frame raw, struct frame *frames,
                             size_t n);
 
+/* Destroys runtimes of processes that were closed. None of their frames may wait for its name any
+ * more; their numbers are given out again. */
+void decoder_collect(struct decoder *d);
+size_t decoder_runtimes(const struct decoder *d); /* how many there are */
+
 /* Of one process, from its start or exec to its end or next exec. */
 struct decoding;
 struct decoding *decoding_open(struct decoder *d, struct target *t);

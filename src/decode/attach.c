@@ -121,8 +121,13 @@ static void adopt(struct decoding *p, struct runtime *rt)
 {
 	struct decoder *d = p->decoder;
 	struct attached *a = mem_zalloc(sizeof(*a));
-	rt->index = (uint32_t)d->runtimes.n;
-	*vec_add(&d->runtimes) = rt;
+	uint32_t index = 0;
+	while (index < d->runtimes.n && d->runtimes.items[index])
+		index++;
+	if (index == d->runtimes.n)
+		vec_add(&d->runtimes);
+	d->runtimes.items[index] = rt;
+	rt->index = index;
 	a->rt = rt;
 	a->torn = mark(d, rt->ops, walk_end_names[WALK_TORN]);
 	a->truncated = mark(d, rt->ops, walk_end_names[WALK_TRUNCATED]);

@@ -25,8 +25,10 @@ void decoder_destroy(struct decoder *d)
 	if (!d)
 		return;
 	for (size_t i = 0; i < d->runtimes.n; i++)
-		d->runtimes.items[i]->ops->destroy(d->runtimes.items[i]);
+		if (d->runtimes.items[i])
+			d->runtimes.items[i]->ops->destroy(d->runtimes.items[i]);
 	vec_free(&d->runtimes);
+	vec_free(&d->closed);
 	map64_free(&d->recognised);
 	map64_free(&d->warned);
 	for (size_t i = 0; i < MAX_ATTACHED; i++)
@@ -42,7 +44,7 @@ void decoder_warn(struct decoder *d, bool warn)
 
 void decoder_name(struct decoder *d, struct raw_frame raw, struct frame *out)
 {
-	if (raw.kind == RAW_RUNTIME && raw.owner < d->runtimes.n) {
+	if (raw.kind == RAW_RUNTIME && raw.owner < d->runtimes.n && d->runtimes.items[raw.owner]) {
 		struct runtime *rt = d->runtimes.items[raw.owner];
 		rt->ops->describe(rt, raw, out);
 		return;
@@ -54,7 +56,7 @@ void decoder_name(struct decoder *d, struct raw_frame raw, struct frame *out)
 static struct runtime *runtime_in(const struct decoder *d, uint32_t image)
 {
 	for (size_t i = 0; i < d->runtimes.n; i++)
-		if (d->runtimes.items[i]->image->id == image)
+		if (d->runtimes.items[i] && d->runtimes.items[i]->image->id == image)
 			return d->runtimes.items[i];
 	return NULL;
 }
@@ -74,6 +76,24 @@ size_t decoder_hide_inlined(struct decoder *d, struct raw_frame raw, struct fram
 	return left;
 }
 
+void decoder_collect(struct decoder *d)
+{
+	for (size_t i = 0; i < d->closed.n; i++) {
+		struct runtime **rt = &d->runtimes.items[d->closed.items[i]];
+		(*rt)->ops->destroy(*rt);
+		*rt = NULL;
+	}
+	vec_free(&d->closed);
+}
+
+size_t decoder_runtimes(const struct decoder *d)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < d->runtimes.n; i++)
+		n += d->runtimes.items[i] != NULL;
+	return n;
+}
+
 struct decoding *decoding_open(struct decoder *d, struct target *t)
 {
 	struct decoding *p = mem_zalloc(sizeof(*p));
@@ -91,6 +111,7 @@ void decoding_close(struct decoding *p)
 	for (size_t i = 0; i < p->lists.n; i++)
 		free(p->lists.items[i]);
 	for (size_t i = 0; i < p->attached.n; i++) {
+		*vec_add(&p->decoder->closed) = p->attached.items[i]->rt->index;
 		roles_deinit(&p->attached.items[i]->roles);
 		free(p->attached.items[i]);
 	}

@@ -19,7 +19,8 @@ struct decoder {
 	enum native_frames native;
 	decoder_namer *namer;
 	void *namer_arg;
-	VEC(struct runtime *) runtimes; /* all there were, by index */
+	VEC(struct runtime *) runtimes; /* by index; NULL: collected */
+	VEC(uint32_t) closed;           /* indices of those whose process is */
 	struct map64 recognised; /* image id: bit 0 asked, bit i + 1: all_runtimes[i] is in it */
 	struct map64 warned;     /* image id: its version is unsupported, and that was said */
 	bool quiet;

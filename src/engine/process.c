@@ -143,6 +143,8 @@ static void forget(struct engine *e, struct process *p)
 		e->sink.on_thread_end(e->sink.arg, p->tids.items[i], false, 0);
 	if (e->sink.on_process_end)
 		e->sink.on_process_end(e->sink.arg, p->target);
+	if (p->has_anonymous)
+		symbols_end_process(e->symbols, (uint32_t)p->space.pid);
 	account_end(e, p);
 	e->n_execs -= p->exec_ns != 0;
 	uint64_t *listed = map64_get(&e->by_pid, (uint64_t)p->space.pid);

@@ -9,6 +9,7 @@
 #include <csample/mem.h>
 #include <csample/strbuf.h>
 #include <csample/symbols.h>
+#include <csample/vec.h>
 
 #include "fdestart.h"
 #include "imagesyms.h"
@@ -23,6 +24,7 @@ struct symbols {
 	struct symbols_config config;
 	struct name_cache *cache;
 	struct map64 perf_maps;    /* owner to struct perf_map * */
+	VEC(uint32_t) ended;       /* owners that have */
 	struct kallsyms *kallsyms; /* NULL: not read yet */
 	struct residency residency;
 };
@@ -47,6 +49,7 @@ void symbols_destroy(struct symbols *s)
 		if (s->perf_maps.slots[i].used)
 			perf_map_destroy((void *)(uintptr_t)s->perf_maps.slots[i].value);
 	map64_free(&s->perf_maps);
+	vec_free(&s->ended);
 	kallsyms_destroy(s->kallsyms);
 	name_cache_destroy(s->cache);
 	residency_deinit(&s->residency);
@@ -62,6 +65,9 @@ void symbols_prepare_image(struct symbols *s, struct image *img)
 void symbols_add_process(struct symbols *s, uint32_t owner, int root_fd, int32_t ns_pid,
                          uint32_t uid)
 {
+	for (size_t i = 0; i < s->ended.n; i++) /* its number was given out again */
+		if (s->ended.items[i] == owner)
+			s->ended.items[i--] = s->ended.items[--s->ended.n];
 	uint64_t *slot = map64_put(&s->perf_maps, owner);
 	perf_map_destroy((void *)(uintptr_t)*slot);
 	struct perf_map *m = perf_map_create(root_fd, ns_pid, (int32_t)owner, uid);
@@ -70,6 +76,26 @@ void symbols_add_process(struct symbols *s, uint32_t owner, int root_fd, int32_t
 	const char *name;
 	size_t len;
 	perf_map_find(m, 0, &name, &len);
+}
+
+void symbols_end_process(struct symbols *s, uint32_t owner)
+{
+	if (map64_get(&s->perf_maps, owner))
+		*vec_add(&s->ended) = owner;
+}
+
+void symbols_collect(struct symbols *s)
+{
+	for (size_t i = 0; i < s->ended.n; i++) {
+		uint64_t *map = map64_get(&s->perf_maps, s->ended.items[i]);
+		if (!map)
+			continue;
+		perf_map_destroy((struct perf_map *)(uintptr_t)*map);
+		*map = 0;
+	}
+	if (s->ended.n)
+		map64_compact(&s->perf_maps);
+	vec_free(&s->ended);
 }
 
 static const char *basename_of(const char *path)
