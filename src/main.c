@@ -24,7 +24,9 @@ int main(int argc, char **argv)
 	struct options opt;
 	int status = EXIT_DONE;
 	struct err *err = options_parse_with_config(argc, argv, &command, &opt);
-	if (!err && selection_is_search(&opt.select))
+	/* Those that last look for processes themselves, again and again. */
+	bool lasts = !err && command->bit == CMD_RECORD && options_are_continuous(&opt);
+	if (!err && selection_is_search(&opt.select) && !lasts)
 		err = select_resolve(&opt, command->bit & (CMD_DOCTOR | CMD_LIST));
 	if (!err)
 		err = command->run(&opt, &status);

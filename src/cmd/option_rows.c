@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include <csample/mem.h>
+#include <csample/outlet.h>
 
 #include "options.h"
 
@@ -100,6 +101,86 @@ static struct err *set_event(const struct option_row *row, const char *value, st
 	return set_choice(row, value, opt);
 }
 
+static struct err *set_interval(const struct option_row *row, const char *value,
+                                struct options *opt)
+{
+	uint64_t *ns = member(row, opt);
+	struct err *err = value_duration(value, ns);
+	if (err)
+		return err;
+	if (*ns < 1000000000ULL || *ns > 24 * 3600 * 1000000000ULL)
+		return err_new(ERR_USAGE, "'%s' is not from 1s to 24h", value);
+	return NULL;
+}
+
+static struct err *set_any_interval(const struct option_row *row, const char *value,
+                                    struct options *opt)
+{
+	struct err *err = value_duration(value, member(row, opt));
+	return err ? err : opt->loop_ns ? NULL : err_new(ERR_USAGE, "an interval takes time");
+}
+
+static struct err *set_overhead(const struct option_row *row, const char *value,
+                                struct options *opt)
+{
+	char *end;
+	if (!strcmp(value, "off")) {
+		*(double *)member(row, opt) = 0;
+		return NULL;
+	}
+	double percent = strtod(value, &end);
+	if (end == value || (*end && strcmp(end, "%") != 0) || !(percent >= 0.01 && percent <= 100))
+		return err_new(ERR_USAGE, "'%s' is neither off nor from 0.01%% to 100%%", value);
+	*(double *)member(row, opt) = percent / 100;
+	return NULL;
+}
+
+static struct err *set_label(const struct option_row *row, const char *value, struct options *opt)
+{
+	(void)row;
+	const char *equals = strchr(value, '=');
+	if (!equals)
+		return err_new(ERR_USAGE, "'%s' is not NAME=VALUE", value);
+	_cleanup_free_ char *name = mem_strndup(value, (size_t)(equals - value));
+	struct err *err = label_check(name, equals + 1);
+	if (err)
+		return err;
+	if (opt->n_labels == OPT_MAX_LABELS)
+		return err_new(ERR_USAGE, "more than %d labels", OPT_MAX_LABELS);
+	opt->labels[opt->n_labels++] = value;
+	return NULL;
+}
+
+static struct err *set_label_from(const struct option_row *row, const char *value,
+                                  struct options *opt)
+{
+	static const char *const sources[] = {"comm", "pid", "cgroup", "container", "hostname"};
+	for (const char *p = value; p; p = *p ? p + 1 : NULL) {
+		size_t len = strcspn(p, ","), i = 0;
+		while (i < ARRAY_SIZE(sources) &&
+		       (strlen(sources[i]) != len || memcmp(p, sources[i], len) != 0))
+			i++;
+		if (i == ARRAY_SIZE(sources))
+			return err_new(ERR_USAGE, "'%.*s' is none of %s", (int)len, p, row->arg);
+		opt->label_from |= 1U << i;
+		p += len;
+	}
+	return NULL;
+}
+
+static struct err *set_keep(const struct option_row *row, const char *value, struct options *opt)
+{
+	return value_keep(value, member(row, opt));
+}
+
+static struct err *set_bytes(const struct option_row *row, const char *value, struct options *opt)
+{
+	struct retention keep = {0};
+	struct err *err = value_keep(value, &keep);
+	*(uint64_t *)member(row, opt) = keep.bytes;
+	return err;
+}
+
 static struct err *set_rows(const struct option_row *row, const char *value, struct options *opt)
 {
 	char *end;
@@ -168,6 +249,9 @@ const struct option_row option_rows[] = {
 	  NULL, NULL },
 	{ 0, "nonblocking", NULL, CMD_RECORD | CMD_DUMP | CMD_TOP, set_flag, AT(nonblocking), how,
 	  "never stop a thread; what would need it is counted as lost", NULL, NULL },
+	{ 0, "max-overhead", "PERCENT|off", CMD_RECORD, set_overhead, AT(max_overhead), how,
+	  "with --loop: the rate is lowered so that the process is not held for more of its CPU time, and "
+	  "csample does not use more of a core (default 1%)", NULL, NULL },
 	{ 0, "top", NULL, CMD_REPORT, set_flag, AT(top), how,
 	  "a table of what took most (the default)", NULL, NULL },
 	{ 0, "tree", NULL, CMD_REPORT, set_flag, AT(tree), how,
@@ -196,6 +280,17 @@ const struct option_row option_rows[] = {
 	  "svg (default), html, collapsed (default on stdout), pprof, speedscope or json", NULL, NULL },
 	{ 'j', "json", NULL, CMD_DUMP | CMD_DOCTOR | CMD_LIST | CMD_TOP | CMD_VERSION, set_flag, AT(json), output,
 	  "print JSON; top: a line for each interval", NULL, NULL },
+	{ 0, "loop", "TIME", CMD_RECORD, set_interval, AT(loop_ns), output,
+	  "one profile for each interval (10s, 1m), until it is ended; processes that end and come back "
+	  "are followed", NULL, NULL },
+	{ 0, "keep", "COUNT|AGE|SIZE", CMD_RECORD, set_keep, AT(keep), output,
+	  "with --loop, of the profiles written: this many, days (7d) or bytes (1GiB); also several, "
+	  "separated by commas", NULL, NULL },
+	{ 0, "label", "NAME=VALUE", CMD_RECORD, set_label, AT(labels), output,
+	  "with --loop: what its profiles are told apart by, as service_name=checkout; repeatable",
+	  NULL, NULL },
+	{ 0, "label-from", "comm,pid,cgroup,container,hostname", CMD_RECORD, set_label_from,
+	  AT(label_from), output, "with --loop: labels that come from the process", NULL, NULL },
 	{ 0, "stats-json", "FILE", CMD_RECORD, set_string, AT(stats_json), output,
 	  "write the closing summary as JSON to FILE", NULL, NULL },
 	{ 'n', "native", "own|all|none", CMD_RECORD | CMD_DUMP, set_choice, AT(native), frames,
@@ -222,6 +317,10 @@ const struct option_row option_rows[] = {
 	  "this text", NULL, NULL },
 	{ 0, "no-config", NULL, ~0U, set_flag, AT(no_config), other,
 	  "leave ~/.config/csample/config aside", NULL, NULL },
+	{ 0, "loop-any", "TIME", CMD_RECORD, set_any_interval, AT(loop_ns), NULL,
+	  "--loop with an interval of any length", NULL, NULL },
+	{ 0, "loop-memory", "BYTES", CMD_RECORD, set_bytes, AT(loop_memory), NULL,
+	  "with --loop: how much csample may grow before it reads names and files anew", NULL, NULL },
 	{ 0, "debug", "SUBSYSTEMS", LIVE | CMD_SNAPSHOT, set_string, AT(debug), NULL,
 	  "diagnostics of target, trigger, capture, unwind, decode, symbols, emit or all", NULL, NULL },
 	{ 0, "snapshots", "FILE", CMD_RECORD, set_string, AT(snapshots), NULL,

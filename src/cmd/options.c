@@ -11,7 +11,8 @@
 
 #include "config.h"
 
-static const struct options option_defaults = {.rate_hz = 100, .rows = 20, .delay_ns = 1000000000};
+static const struct options option_defaults = {
+        .rate_hz = 100, .rows = 20, .delay_ns = 1000000000, .max_overhead = -1};
 
 static struct err *ambiguous(const char *word, const char *const *names, size_t n)
 {

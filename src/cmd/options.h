@@ -19,7 +19,16 @@ enum opt_capture { OPT_CAPTURE_AUTO, OPT_CAPTURE_PREEMPT, OPT_CAPTURE_STOP };
 
 enum opt_by { OPT_BY_FUNCTIONS, OPT_BY_LINES, OPT_BY_MODULES, OPT_BY_THREADS };
 
-#define OPT_MAX_PIDS 256
+#define OPT_MAX_PIDS   256
+#define OPT_MAX_LABELS 32
+
+enum {
+	OPT_LABEL_COMM = 1 << 0,
+	OPT_LABEL_PID = 1 << 1,
+	OPT_LABEL_CGROUP = 1 << 2,
+	OPT_LABEL_CONTAINER = 1 << 3,
+	OPT_LABEL_HOSTNAME = 1 << 4,
+};
 
 struct options {
 	pid_t pid; /* the first of these; 0: none */
@@ -50,7 +59,15 @@ struct options {
 	bool json; /* -j */
 	bool help; /* --help: parsing stops there */
 	bool no_config;
-	char *config; /* owned: what strings of the config file point into; NULL: none */
+	char *config;        /* owned: what strings of the config file point into; NULL: none */
+	uint64_t loop_ns;    /* --loop; 0: not given */
+	double max_overhead; /* of 1; 0: no budget; < 0: not given */
+	const char *labels[OPT_MAX_LABELS]; /* NAME=VALUE */
+	size_t n_labels;
+	unsigned label_from;   /* OPT_LABEL_... */
+	struct retention keep; /* --keep */
+	const char *store;     /* --store DIR; NULL: not given */
+	uint64_t loop_memory;  /* --loop-memory, for tests: bytes; 0: not given */
 	const char *stats_json;
 	const char *debug;     /* --debug SUBSYSTEMS */
 	const char *snapshots; /* --snapshots FILE: each snapshot, for tests */
@@ -166,6 +183,9 @@ const char *suggest(const char *word, const char *const *names, size_t n);
  * for ERR_USAGE and 1 for the rest; without an error with *status, preset to 0. */
 struct err *cmd_record(const struct options *opt, int *status);
 struct err *cmd_top(const struct options *opt, int *status);
+/* What record does if options_are_continuous(). */
+struct err *cmd_continuous(const struct options *opt, int *status);
+bool options_are_continuous(const struct options *opt);
 struct err *cmd_dump(const struct options *opt, int *status);
 struct err *cmd_doctor(const struct options *opt, int *status);
 struct err *cmd_list(const struct options *opt, int *status);

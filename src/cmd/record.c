@@ -313,6 +313,8 @@ static struct err *record(struct recording *r)
 
 struct err *cmd_record(const struct options *opt, int *status)
 {
+	if (options_are_continuous(opt))
+		return cmd_continuous(opt, status);
 	struct recording r = {.opt = opt, .progress = isatty(STDERR_FILENO)};
 	session_init(&r.session, opt);
 	struct err *err = record(&r);

@@ -38,20 +38,31 @@ struct err *session_open(struct session *s)
 	struct err *err = NULL;
 	if (opt->child_argv)
 		err = child_start(opt->child_argv, &s->child_config, &s->child);
-	if (err)
-		return err;
+	if (!err && opt->child_argv)
+		err = session_open_pids(s, &s->child.pid, 1, true);
+	else if (!err)
+		err = session_open_pids(s, opt->pids, opt->n_pids, true);
+	return err;
+}
+
+struct err *session_open_pids(struct session *s, const pid_t *pids, size_t n, bool all)
+{
+	struct err *err = NULL;
 	s->strings = strings_create();
 	s->images = images_create(s->strings);
 	struct symbols_config symbols_config = {0};
 	s->symbols = symbols_create(s->images, s->strings, &symbols_config);
 	session_renew_decoder(s);
-	const pid_t *pids = opt->child_argv ? &s->child.pid : opt->pids;
-	size_t n = opt->child_argv ? 1 : opt->n_pids;
-	for (; s->n_targets < n && !err; s->n_targets += !err)
-		err = target_open(pids[s->n_targets], s->images, s->strings,
-		                  &s->targets[s->n_targets]);
+	for (size_t i = 0; i < n && s->n_targets < OPT_MAX_PIDS && (!err || !all); i++) {
+		err_free(err);
+		err = target_open(pids[i], s->images, s->strings, &s->targets[s->n_targets]);
+		s->n_targets += !err;
+	}
 	s->target = s->targets[0];
-	return err;
+	if (!err || all || !s->n_targets)
+		return err;
+	err_free(err);
+	return NULL;
 }
 
 struct err *session_go(struct session *s)

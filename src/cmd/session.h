@@ -30,6 +30,9 @@ void session_init(struct session *s, const struct options *opt);
 struct err *session_open(struct session *s);
 /* Forgets all runtimes that were met. What named frames of them is gone: no profile has any. */
 void session_renew_decoder(struct session *s);
+/* The same of these processes, whatever the command line says; all false: of those that can be
+ * opened, if there is one. At most OPT_MAX_PIDS. */
+struct err *session_open_pids(struct session *s, const pid_t *pids, size_t n, bool all);
 /* NULL is success too where no command was asked for. After engine_start(). */
 struct err *session_go(struct session *s);
 /* Waits for the command if there is one, since its output and exit code are what the user waits

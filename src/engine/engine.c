@@ -332,6 +332,22 @@ static uint64_t uncarried_ns(struct engine *e)
 	return sum;
 }
 
+/* What sleepers have slept through so far, but for those a sampler is just looking at. */
+static void collect_repeats(struct engine *e)
+{
+	for (size_t i = 0; e->shared.wall && i < threads_count(e->shared.threads); i++) {
+		struct thread *th = threads_at(e->shared.threads, i);
+		if (!thread_try_hold(th))
+			continue;
+		uint64_t n = th->repeats, wall_ns = th->repeats_wall_ns;
+		th->repeats = th->repeats_wall_ns = 0;
+		thread_release(th);
+		if (n)
+			e->sink.on_repeat(e->sink.arg, th->tid, n, wall_ns);
+		e->stats.samples += n;
+	}
+}
+
 void engine_checkpoint(struct engine *e, struct stats *ret)
 {
 	for (size_t i = 0; i < e->processes.n; i++)
@@ -341,6 +357,7 @@ void engine_checkpoint(struct engine *e, struct stats *ret)
 	engine_drain_sideband(e);
 	note_ended(e);
 	drain_queues(e); /* what was credited to threads above has become stacks */
+	collect_repeats(e); /* of what has just been worked off */
 	process_sweep(e);
 	engine_get_stats(e, ret);
 	ret->uncarried_ns = uncarried;

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The room from inside: loop.c is the loop, interval.c says when profiles end, rotate.c ends them,
+ * deliver.c hands them over, follow.c finds processes, budget.c chooses the rate, memory.c says
+ * when it is time to begin anew, notify.c talks to the service manager. */
+#ifndef LOOP_INTERNAL_H
+#define LOOP_INTERNAL_H
+
+#include <csample/hash.h>
+#include <csample/loop.h>
+#include <csample/profile.h>
+#include <csample/stats.h>
+
+/* ---- interval.c ---- */
+
+/* When the interval that begins at now_unix_ns ends, the same clock: the first multiple of
+ * interval_ns that is not near. An interval that follows another (first false) began at about a
+ * multiple, before or after it, since clocks are set. */
+int64_t interval_end(int64_t now_unix_ns, uint64_t interval_ns, bool first);
+
+/* ---- budget.c ---- */
+
+/* Totals so far, at a time. */
+struct budget_reading {
+	uint64_t now_ns;
+	uint64_t held_ns;       /* threads of the target were kept from running */
+	uint64_t target_cpu_ns; /* what the target used */
+	uint64_t own_cpu_ns;
+};
+struct budget {
+	double share;            /* 0: no budget */
+	double asked_hz, min_hz; /* bounds of the rate */
+	double rate_hz;
+	struct budget_reading last;
+	double held_ns, target_cpu_ns, own_ns, wall_ns; /* lately, older ones counting less */
+	unsigned windows;                               /* since the rate last changed */
+	unsigned calm;                                  /* windows in a row with much room */
+	bool started;
+};
+void budget_init(struct budget *b, double share, double asked_hz);
+/* To be called now and then, in whatever time. True: rate_hz has changed. */
+bool budget_update(struct budget *b, const struct budget_reading *reading);
+/* The larger of what was held of the target's time and used of a core, lately. */
+double budget_used(const struct budget *b);
+/* Totals begin anew at reading, the rate stays. */
+void budget_rebase(struct budget *b, const struct budget_reading *reading);
+
+/* ---- memory.c ---- */
+
+/* Anonymous memory of this process, bytes; 0: not to be had. */
+uint64_t memory_own_bytes(void);
+struct memory {
+	uint64_t max_growth_bytes;
+	uint64_t base_bytes; /* when the line had settled; 0: not yet */
+	unsigned rotations;  /* of the line */
+};
+/* At a rotation: has the line grown too much? */
+bool memory_is_too_much(struct memory *m, uint64_t own_bytes, size_t images);
+
+/* ---- notify.c ---- */
+
+/* To the service manager: "READY=1", "STATUS=...". socket NULL: nothing is done. */
+void notify_send(const char *socket, const char *text);
+
+/* ---- deliver.c ---- */
+
+struct deliverer {
+	struct outlet *const *outlets;
+	size_t n;
+	char (*told)[256]; /* by outlet: the error it was last in trouble with; "": none */
+	uint64_t *errors;  /* by outlet: put() that failed */
+};
+void deliverer_init(struct deliverer *d, struct outlet *const *outlets, size_t n);
+void deliverer_deinit(struct deliverer *d);
+/* To all of them; what fails is told when it begins, changes and ends. */
+void deliverer_put(struct deliverer *d, const struct delivery *what);
+void deliverer_reopen(struct deliverer *d);
+/* pprof in gzip; free *bytes_ret. unpacked_ret may be NULL. */
+struct err *encode_pprof(const struct profile *p, void **bytes_ret, size_t *len_ret,
+                         size_t *unpacked_ret);
+
+/* ---- the loop ---- */
+
+struct loop {
+	const struct loop_config *config;
+	const struct loop_ops *ops;
+	void *arg;
+	struct loop_line line;
+	struct deliverer deliverer;
+	struct budget budget;
+	struct memory memory;
+	struct map64 refused;  /* pid: start time of processes that cannot be sampled, told once */
+	struct stats gone;     /* counts of lines that were closed */
+	uint64_t sequence;     /* of the last profile handed over */
+	int64_t began_unix_ns; /* the present interval */
+	uint64_t end_ns;       /* of it, CLOCK_MONOTONIC */
+	uint64_t rebuilt_ns;   /* the line was made */
+	uint64_t profile_cpu_ns, samples;
+	uint64_t naming_max_ns, rotation_max_ns;
+	uint64_t rebuilds, rate_changes;
+	char note[256]; /* of the budget; "": none */
+};
+
+/* rotate.c */
+/* Begins the first interval, or the next. */
+void rotate_begin(struct loop *l, bool first);
+/* Names what has come since, for at most some ms. */
+void rotate_prepare(struct loop *l);
+/* Ends the interval. */
+void rotate(struct loop *l);
+/* The same with a new line in the place of the old one. An error: there is none any more. */
+struct err *rotate_rebuild(struct loop *l);
+/* Ends sampling, and the last interval. */
+void rotate_finish(struct loop *l);
+/* Counts of all lines so far. */
+void loop_stats(struct loop *l, struct stats *ret);
+
+/* follow.c */
+/* Opens the line once somebody is there to be sampled; adds who is new. */
+struct err *follow(struct loop *l);
+
+#endif

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From one interval to the next. Samplers go on meanwhile: what they take waits in their queues. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <csample/clock.h>
+#include <csample/log.h>
+#include <csample/mem.h>
+
+#include "internal.h"
+
+#define NAMING_NS 2000000ULL /* between two looks at the queues */
+#define NAMES     16         /* between two looks at the clock */
+#define MAX_PIDS  16384
+
+static int64_t unix_ns(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+void rotate_begin(struct loop *l, bool first)
+{
+	l->began_unix_ns = unix_ns();
+	int64_t end = interval_end(l->began_unix_ns, l->config->interval_ns, first);
+	l->end_ns = now_ns() + (uint64_t)(end - l->began_unix_ns);
+}
+
+void rotate_prepare(struct loop *l)
+{
+	uint64_t start = now_ns(), now = start;
+	while (!ledger_name_some(l->line.ledger, l->line.symbols, l->line.decoder, NAMES) &&
+	       (now = now_ns()) - start < NAMING_NS)
+		;
+	if (now - start > l->naming_max_ns)
+		l->naming_max_ns = now - start;
+}
+
+/* Counts; what is a state (rates, memory) is from's. */
+static void add_stats(struct stats *into, const struct stats *from)
+{
+	into->samples += from->samples;
+	for (unsigned i = 0; i < CAPTURED_WAYS; i++)
+		into->captured[i] += from->captured[i];
+	for (unsigned i = 0; i < LOSSES; i++)
+		into->lost[i] += from->lost[i];
+	for (unsigned i = 0; i < STACK_ENDS; i++)
+		into->ends[i] += from->ends[i];
+	for (unsigned i = 0; i < STATS_RUNTIMES && from->runtimes[i].name; i++) {
+		struct runtime_stats *of = stats_runtime(into, from->runtimes[i].name);
+		if (!of)
+			continue;
+		of->stacks += from->runtimes[i].stacks;
+		of->starting += from->runtimes[i].starting;
+		of->truncated += from->runtimes[i].truncated;
+		of->torn += from->runtimes[i].torn;
+		of->unmerged += from->runtimes[i].unmerged;
+	}
+	into->reads += from->reads;
+	histogram_merge(&into->pause, &from->pause);
+	into->duration_ns += from->duration_ns;
+	into->target_cpu_ns += from->target_cpu_ns;
+	into->not_sampled_ns += from->not_sampled_ns;
+	into->self_cpu_ns += from->self_cpu_ns;
+	into->processes += from->processes;
+	into->self_rss_bytes = from->self_rss_bytes;
+	into->rate_asked = from->rate_asked;
+	into->rate_reached = from->rate_reached;
+	if (!into->first_sample_ns)
+		into->first_sample_ns = from->first_sample_ns;
+}
+
+void loop_stats(struct loop *l, struct stats *ret)
+{
+	struct stats now;
+	*ret = l->gone;
+	if (!l->line.engine)
+		return;
+	engine_get_stats(l->line.engine, &now);
+	add_stats(ret, &now);
+}
+
+static void describe(struct loop *l, const struct stats *stats)
+{
+	struct profile *p = l->line.profile;
+	l->ops->describe(l->arg, &l->line, stats, p);
+	p->meta.start_unix_ns = l->began_unix_ns;
+	p->meta.rate_hz = l->budget.rate_hz;
+	if (!l->note[0])
+		return;
+	_cleanup_free_ char *note =
+	        p->meta.note ? mem_asprintf("%s; %s", p->meta.note, l->note) : mem_strdup(l->note);
+	p->meta.note = intern(l->line.strings, note);
+}
+
+/* The profile has its names and all its values. */
+static void hand_over(struct loop *l, const struct profile *p)
+{
+	struct delivery what = {
+	        .profile = p,
+	        .sequence = ++l->sequence,
+	        .type = l->config->type,
+	};
+	void *bytes = NULL;
+	l->profile_cpu_ns += p->total[1];
+	l->samples += p->total[0];
+	what.n_labels = l->ops->labels(l->arg, &what.labels);
+	struct err *err = encode_pprof(p, &bytes, &what.pprof_len, &what.pprof_unpacked_len);
+	what.pprof = bytes;
+	if (err)
+		log_warn("a profile is lost: %s", err->msg);
+	else
+		deliverer_put(&l->deliverer, &what);
+	err_free(err);
+	free(bytes);
+}
+
+/* Settles and names the profile of the line, of which stats are the counts. */
+static void complete(struct loop *l, struct stats *stats)
+{
+	ledger_settle(l->line.ledger, stats);
+	ledger_name(l->line.ledger, l->line.images, l->line.symbols, l->line.decoder);
+	describe(l, stats);
+}
+
+void rotate(struct loop *l)
+{
+	uint64_t start = now_ns();
+	struct loop_line *line = &l->line;
+	struct stats stats;
+	engine_checkpoint(line->engine, &stats);
+	complete(l, &stats);
+	struct profile *old = line->profile;
+	line->profile = profile_create(line->strings);
+	ledger_cut(line->ledger, line->profile, &stats);
+	rotate_begin(l, false);
+	/* Nothing of what is gone waits for a name. */
+	decoder_collect(line->decoder);
+	symbols_collect(line->symbols);
+	hand_over(l, old);
+	profile_destroy(old);
+	if (now_ns() - start > l->rotation_max_ns)
+		l->rotation_max_ns = now_ns() - start;
+}
+
+static void close_line(struct loop *l, struct loop_line *line)
+{
+	l->ops->close(l->arg, line);
+	*line = (struct loop_line){0};
+}
+
+void rotate_finish(struct loop *l)
+{
+	struct stats stats;
+	if (!l->line.engine)
+		return;
+	engine_stop(l->line.engine);
+	engine_get_stats(l->line.engine, &stats);
+	complete(l, &stats);
+	hand_over(l, l->line.profile);
+	add_stats(&l->gone, &stats);
+	close_line(l, &l->line);
+}
+
+struct err *rotate_rebuild(struct loop *l)
+{
+	_cleanup_free_ pid_t *pids = mem_realloc_array(NULL, MAX_PIDS, sizeof(*pids));
+	size_t n = engine_pids(l->line.engine, pids, MAX_PIDS);
+	struct loop_line next = {0}, old;
+	struct err *err = n ? l->ops->open(l->arg, pids, n, l->budget.rate_hz, &next) : NULL;
+	if (err || !n) { /* ended meanwhile, or no room: there is always a later time */
+		err_free(err);
+		l->rebuilt_ns = now_ns();
+		rotate(l);
+		return NULL;
+	}
+	log_debug(LOG_TARGET, "names and files are read anew, of %zu processes", n);
+	struct stats stats;
+	engine_stop(l->line.engine);
+	err = engine_start(next.engine);
+	engine_get_stats(l->line.engine, &stats);
+	complete(l, &stats);
+	add_stats(&l->gone, &stats);
+	hand_over(l, l->line.profile);
+	old = l->line;
+	l->line = next;
+	close_line(l, &old);
+	if (err)
+		close_line(l, &l->line);
+	l->rebuilds++;
+	l->rebuilt_ns = now_ns();
+	l->memory = (struct memory){.max_growth_bytes = l->memory.max_growth_bytes};
+	rotate_begin(l, false);
+	return err;
+}
