@@ -17,6 +17,8 @@ struct ledger_config {
 	bool wall;
 	bool lock_only; /* only stacks whose thread holds its runtime's lock; their total is less
 	                   than what the kernel charged */
+	bool timeline;  /* the profile keeps each sample's time: its meta.start_ns is set before
+	                   sampling starts */
 	uint64_t period_ns;
 };
 

@@ -47,8 +47,20 @@ struct profile_meta {
 	int32_t pid;
 	double rate_hz;
 	int64_t start_unix_ns;
+	uint64_t start_ns; /* the same instant of CLOCK_MONOTONIC; 0: not known */
 	uint64_t duration_ns;
 	uint64_t lost; /* ticks */
+};
+
+/* Of recordings that keep when each sample was. */
+struct profile_thread {
+	int32_t pid, tid;
+	const char *name, *process; /* interned; NULL: not known */
+};
+struct profile_sample {
+	uint64_t time_ns;      /* since meta.start_unix_ns; the end of the time it stands for */
+	uint32_t node, thread; /* indices; what it adds is in the node's values too */
+	uint64_t values[PROFILE_VALUES];
 };
 
 struct profile {
@@ -61,8 +73,13 @@ struct profile {
 	struct profile_node *nodes;
 	size_t n_nodes;
 	uint64_t total[PROFILE_VALUES];
-	size_t max_nodes;            /* then new stacks count on "[too many distinct stacks]" */
-	struct profile_index *index; /* private: hashes for interning */
+	struct profile_thread *threads;
+	size_t n_threads;
+	struct profile_sample *samples; /* in the order they were added; of one thread, of time */
+	size_t n_samples, max_samples;  /* max_samples 0: none are kept */
+	uint64_t n_samples_lost;        /* beyond max_samples: they count in nodes only */
+	size_t max_nodes;               /* then new stacks count on "[too many distinct stacks]" */
+	struct profile_index *index;    /* private: hashes for interning */
 };
 
 struct profile *profile_create(struct strings *strings);
@@ -91,6 +108,13 @@ void profile_name_range(struct profile *p, size_t first, size_t end, profile_nam
 uint32_t profile_add_location(struct profile *p, const struct location *loc);
 /* The child of parent for a location, added if it is new. */
 uint32_t profile_child(struct profile *p, uint32_t parent, uint32_t location);
+
+#define PROFILE_MAX_SAMPLES ((size_t)1 << 21) /* a timeline of 64 MiB: 5 hours of a CPU at 100 Hz \
+	                                       */
+/* Index of a new thread, for samples. */
+uint32_t profile_add_thread(struct profile *p, const struct profile_thread *thread);
+/* Keeps a sample if there is room for it; its values are not added to the node's. */
+void profile_add_sample(struct profile *p, const struct profile_sample *sample);
 
 /* Adds from, which is named, to into: equal stacks meet, whichever address space they are of.
  * Strings are interned anew where the profiles have different tables, so from may go away.

@@ -9,6 +9,8 @@ struct ledger *ledger_create(struct profile *profile, const struct ledger_config
 	struct ledger *l = mem_zalloc(sizeof(*l));
 	l->profile = profile;
 	l->config = *config;
+	if (config->timeline)
+		profile->max_samples = PROFILE_MAX_SAMPLES;
 	l->cap_frames = STACK_MAX_FRAMES + EXTRA_FRAMES;
 	l->frames = mem_realloc_array(NULL, l->cap_frames, sizeof(*l->frames));
 	return l;
@@ -165,13 +167,58 @@ void ledger_credit(struct ledger *l, uint32_t node, uint64_t samples, uint64_t n
 		profile_add_to_node(l->profile, node, values);
 }
 
+/* What its stacks are told apart by where they have times. */
+static void note_thread(struct ledger *l, struct account *a, const struct snapshot *snap,
+                        const struct decoded *decoded)
+{
+	if (!l->config.timeline)
+		return;
+	const struct member *m = member_of(l, snap->pid);
+	const char *name = thread_name(l, a, m, decoded);
+	const struct profile_thread *old = a->is_over ? &l->profile->threads[a->thread - 1] : NULL;
+	if (old && (old->pid != snap->pid || old->name != name))
+		a->thread = 0;
+	a->is_over = false;
+	if (!a->thread)
+		a->thread = 1 + profile_add_thread(
+		                        l->profile,
+		                        &(struct profile_thread){.pid = snap->pid, .tid = a->tid});
+	/* Both may have been others at first: a program, too, has its name from exec on. */
+	l->profile->threads[a->thread - 1].process = m ? m->name : NULL;
+	l->profile->threads[a->thread - 1].name = name;
+}
+
+/* A sample of the time until at_ns (CLOCK_MONOTONIC). */
+static void note_sample(struct ledger *l, struct account *a, uint32_t node, uint64_t at_ns,
+                        uint64_t samples, uint64_t ns)
+{
+	uint64_t start_ns = l->profile->meta.start_ns;
+	a->seen_ns = at_ns;
+	if (!a->thread || (!samples && !ns))
+		return;
+	profile_add_sample(l->profile, &(struct profile_sample){
+	                                       .time_ns = at_ns > start_ns ? at_ns - start_ns : 0,
+	                                       .node = node,
+	                                       .thread = a->thread - 1,
+	                                       .values = {samples, ns}});
+}
+
+static void credit_cpu(struct ledger *l, struct account *a, uint32_t node,
+                       const struct snapshot *snap)
+{
+	ledger_credit(l, node, 1, snap->cpu_ns);
+	note_sample(l, a, node, snap->time_ns, 1, snap->cpu_ns);
+}
+
 /* Wall time comes in pieces of any length; each period of it is one sample. */
-static void credit_wall(struct ledger *l, uint32_t node, uint64_t ns, uint64_t *rest_ns)
+static void credit_wall(struct ledger *l, struct account *a, uint32_t node, uint64_t at_ns,
+                        uint64_t ns, uint64_t *rest_ns)
 {
 	*rest_ns += ns;
 	uint64_t samples = *rest_ns / l->config.period_ns;
 	*rest_ns %= l->config.period_ns;
 	ledger_credit(l, node, samples, ns);
+	note_sample(l, a, node, at_ns, samples, ns);
 }
 
 /* Time of this stack alone counts: what else the thread did, it may have done without the lock. */
@@ -185,10 +232,11 @@ static void on_locked_stack(struct ledger *l, struct account *a, const struct sn
 	if (!decoded->holds_lock)
 		return;
 	uint32_t node = add_stack(l, a, snap->pid, stack, decoded);
+	note_thread(l, a, snap, decoded);
 	if (!l->config.wall)
-		ledger_credit(l, node, 1, snap->cpu_ns);
+		credit_cpu(l, a, node, snap);
 	else
-		credit_wall(l, node, snap->wall_ns, &a->ran_rest_ns);
+		credit_wall(l, a, node, snap->time_ns, snap->wall_ns, &a->ran_rest_ns);
 	if (snap->by == BY_ASLEEP)
 		a->asleep = node;
 }
@@ -205,8 +253,9 @@ static void on_stack(void *arg, const struct snapshot *snap, const struct stack 
 	}
 	uint32_t node = add_stack(l, a, snap->pid, stack, decoded);
 	a->last = node;
+	note_thread(l, a, snap, decoded);
 	if (!l->config.wall) {
-		ledger_credit(l, node, 1, snap->cpu_ns);
+		credit_cpu(l, a, node, snap);
 		return;
 	}
 	/* schedstat says how much of the time since the last observation the thread ran: that part
@@ -217,10 +266,14 @@ static void on_stack(void *arg, const struct snapshot *snap, const struct stack 
 		a->asleep = node;
 	else
 		a->running = node;
-	credit_wall(l, asleep && a->running ? ledger_live_node(l, &a->running) : node, ran,
-	            &a->ran_rest_ns);
-	credit_wall(l, !asleep && a->asleep ? ledger_live_node(l, &a->asleep) : node,
-	            snap->wall_ns - ran, &a->slept_rest_ns);
+	uint64_t slept = snap->wall_ns - ran, at = snap->time_ns;
+	uint32_t ran_at = asleep && a->running ? ledger_live_node(l, &a->running) : node;
+	uint32_t slept_at = !asleep && a->asleep ? ledger_live_node(l, &a->asleep) : node;
+	if (!asleep) /* the part that goes on now is the later one */
+		credit_wall(l, a, slept_at, at - ran, slept, &a->slept_rest_ns);
+	credit_wall(l, a, ran_at, asleep ? at - slept : at, ran, &a->ran_rest_ns);
+	if (asleep)
+		credit_wall(l, a, slept_at, at, slept, &a->slept_rest_ns);
 }
 
 static void on_repeat(void *arg, pid_t tid, uint64_t n, uint64_t wall_ns)
@@ -229,7 +282,8 @@ static void on_repeat(void *arg, pid_t tid, uint64_t n, uint64_t wall_ns)
 	struct account *a = account_of(l, tid);
 	(void)n;
 	if (a->asleep)
-		credit_wall(l, ledger_live_node(l, &a->asleep), wall_ns, &a->slept_rest_ns);
+		credit_wall(l, a, ledger_live_node(l, &a->asleep), a->seen_ns + wall_ns, wall_ns,
+		            &a->slept_rest_ns);
 }
 
 static void on_thread_end(void *arg, pid_t tid, bool left, uint64_t left_ns)
@@ -238,15 +292,19 @@ static void on_thread_end(void *arg, pid_t tid, bool left, uint64_t left_ns)
 	uint64_t *index = map64_get(&l->by_tid, (uint64_t)tid);
 	if (left && !l->config.wall && !l->config.lock_only) {
 		struct account *a = account_of(l, tid);
-		if (a->last)
+		if (a->last) {
 			ledger_credit(l, ledger_live_node(l, &a->last), 0, left_ns);
+			note_sample(l, a, a->last, a->seen_ns + left_ns, 0, left_ns);
+		}
 	} else if (!left && index && *index) {
 		struct account *a = &l->accounts.items[*index - 1];
 		if (a->last) {
 			++*map64_put(&l->ended, ledger_live_node(l, &a->last));
 			l->n_ended++;
 		}
-		*a = (struct account){.tid = tid}; /* the number may be given out again */
+		/* The number may be given out again; but something of it may also still be on its
+		 * way. */
+		*a = (struct account){.tid = tid, .thread = a->thread, .is_over = a->thread != 0};
 	}
 }
 

@@ -21,6 +21,9 @@ struct account {
 	        slept_rest_ns; /* wall: less than a period, not yet counted as a sample */
 	const char *name;      /* interned; NULL: ask again */
 	bool named_by_runtime;
+	bool is_over;     /* what thread says is of one that has ended */
+	uint32_t thread;  /* timeline: index + 1 into the profile's; 0: not yet */
+	uint64_t seen_ns; /* and until when its samples tell what it did */
 };
 
 /* Where an image was seen mapped. */

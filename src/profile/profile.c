@@ -134,6 +134,8 @@ void profile_destroy(struct profile *p)
 	merging_destroy(p->index->merging);
 	arena_destroy(p->index->frames);
 	free(p->index);
+	free(p->threads);
+	free(p->samples);
 	free(p->mappings);
 	free(p->locations);
 	free(p->nodes);

@@ -266,6 +266,92 @@ static void wall_time_is_split_by_what_the_scheduler_says(void **state)
 	close_book(&b);
 }
 
+static void open_timeline(struct book *b, bool wall)
+{
+	struct ledger_config config = {.wall = wall, .timeline = true, .period_ns = PERIOD};
+	open_book_as(b, &config);
+	b->profile->meta.start_ns = 100 * MS;
+}
+
+static void observe_at(struct book *b, uint64_t at_ns, pid_t tid, uint64_t pc, enum captured_by by,
+                       uint64_t cpu_ns, uint64_t wall_ns)
+{
+	struct raw_frame frame = {.kind = RAW_ANON, .addr = pc};
+	uint64_t cfa = 0;
+	struct stack stack = {.frames = &frame, .cfas = &cfa, .n = 1, .cap = 1, .end = STACK_ROOT};
+	struct snapshot snap = {
+	        .tid = tid, .by = by, .time_ns = at_ns, .cpu_ns = cpu_ns, .wall_ns = wall_ns};
+	b->sink.on_stack(b->sink.arg, &snap, &stack, &(struct decoded){0});
+}
+
+/* The i-th sample: its end and time in ms, its place and thread. */
+static void assert_sample(const struct book *b, size_t i, uint64_t end_ms, uint64_t pc, uint64_t ms,
+                          uint32_t thread)
+{
+	assert_true(i < b->profile->n_samples);
+	const struct profile_sample *s = &b->profile->samples[i];
+	const struct profile_node *node = &b->profile->nodes[s->node];
+	assert_int_equal(s->time_ns / MS, end_ms);
+	assert_int_equal(b->profile->locations[node->location].raw.addr, pc);
+	assert_int_equal(s->values[1] / MS, ms);
+	assert_int_equal(s->thread, thread);
+}
+
+static void samples_keep_their_times(void **state)
+{
+	(void)state;
+	struct book b;
+	open_timeline(&b, false);
+	observe_at(&b, 110 * MS, 1, 0xa, BY_PREEMPT, 10 * MS, 0);
+	observe_at(&b, 90 * MS, 2, 0xb, BY_PREEMPT, 3 * MS, 0); /* before the beginning: at it */
+	observe_at(&b, 115 * MS, 2, 0xb, BY_PREEMPT, 3 * MS, 0);
+	b.sink.on_thread_end(b.sink.arg, 1, true, 5 * MS);
+	b.sink.on_thread_end(b.sink.arg, 2, false, 0);
+	observe_at(&b, 150 * MS, 2, 0xb, BY_PREEMPT, MS, 0); /* it was still on its way */
+	assert_int_equal(b.profile->n_samples, 5);
+	assert_sample(&b, 0, 10, 0xa, 10, 0);
+	assert_sample(&b, 1, 0, 0xb, 3, 1);
+	assert_sample(&b, 2, 15, 0xb, 3, 1);
+	assert_sample(&b, 3, 15, 0xa, 5, 0);
+	assert_sample(&b, 4, 50, 0xb, 1, 1);
+	assert_int_equal(b.profile->n_threads, 2);
+	assert_int_equal(b.profile->threads[1].tid, 2);
+	assert_string_equal(b.profile->threads[1].name, "prog");
+	assert_string_equal(b.profile->threads[1].process, "prog");
+	close_book(&b);
+}
+
+/* What ran and what slept of the same time follow one another. */
+static void wall_samples_follow_one_another(void **state)
+{
+	(void)state;
+	struct book b;
+	open_timeline(&b, true);
+	observe_at(&b, 110 * MS, 1, 0xa, BY_PREEMPT, 10 * MS, 10 * MS);
+	observe_at(&b, 130 * MS, 1, 0xb, BY_ASLEEP, 4 * MS, 20 * MS);
+	b.sink.on_repeat(b.sink.arg, 1, 3, 30 * MS);
+	observe_at(&b, 175 * MS, 1, 0xc, BY_PREEMPT, 5 * MS, 15 * MS);
+	assert_int_equal(b.profile->n_samples, 6);
+	assert_sample(&b, 0, 10, 0xa, 10, 0);
+	assert_sample(&b, 1, 14, 0xa, 4, 0);
+	assert_sample(&b, 2, 30, 0xb, 16, 0);
+	assert_sample(&b, 3, 60, 0xb, 30, 0);
+	assert_sample(&b, 4, 70, 0xb, 10, 0);
+	assert_sample(&b, 5, 75, 0xc, 5, 0);
+	close_book(&b);
+}
+
+static void without_a_timeline_no_times(void **state)
+{
+	(void)state;
+	struct book b;
+	open_book(&b, false, false);
+	observe_at(&b, 110 * MS, 1, 0xa, BY_PREEMPT, 10 * MS, 0);
+	assert_int_equal(b.profile->n_samples + b.profile->n_threads, 0);
+	assert_int_equal(b.profile->n_samples_lost, 0);
+	close_book(&b);
+}
+
 static void cut_stacks_and_threads_are_marked(void **state)
 {
 	(void)state;
@@ -330,6 +416,9 @@ static void processes_are_roots_by_their_program(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(samples_keep_their_times),
+	        cmocka_unit_test(wall_samples_follow_one_another),
+	        cmocka_unit_test(without_a_timeline_no_times),
 	        cmocka_unit_test(cpu_time_goes_where_it_was_seen),
 	        cmocka_unit_test(what_no_stack_carried_is_shown),
 	        cmocka_unit_test(ended_threads_get_a_period_at_most),

@@ -255,6 +255,26 @@ static void mappings(void **state)
 	assert_int_equal(p->n_mappings, 1002);
 }
 
+static void samples_have_a_limit(void **state)
+{
+	(void)state;
+	struct profile_sample sample = {.values = {1, 10}};
+	profile_add_sample(p, &sample); /* nobody asked for them */
+	assert_int_equal(p->n_samples, 0);
+	assert_int_equal(p->n_samples_lost, 1);
+	p->max_samples = 1000;
+	for (uint64_t i = 0; i < 1500; i++) {
+		sample.time_ns = i;
+		sample.thread =
+		        profile_add_thread(p, &(struct profile_thread){.tid = (int32_t)i + 1});
+		profile_add_sample(p, &sample);
+	}
+	assert_int_equal(p->n_samples, 1000);
+	assert_int_equal(p->n_samples_lost, 501);
+	for (size_t i = 0; i < 1000; i++)
+		assert_int_equal(p->threads[p->samples[i].thread].tid, p->samples[i].time_ns + 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -268,6 +288,7 @@ int main(void)
 	        cmocka_unit_test_setup_teardown(marks_name_themselves, setup, teardown),
 	        cmocka_unit_test_setup_teardown(named_locations, setup, teardown),
 	        cmocka_unit_test_setup_teardown(mappings, setup, teardown),
+	        cmocka_unit_test_setup_teardown(samples_have_a_limit, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
