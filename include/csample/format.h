@@ -26,6 +26,7 @@ struct format {
 	const char *const *suffixes; /* ".svg", NULL-terminated: what -o implies */
 	const char *suffix;          /* of the name csample chooses itself */
 	const char *help;
+	bool timeline; /* of samples' times, or it has nothing to write: record keeps them then */
 	/* Writes the whole profile, which is named. Errors of the stream stay in the stream, for
 	 * output_commit() to tell: it knows the path. */
 	struct err *(*write)(const struct profile *p, const struct emit_options *opt, FILE *out);

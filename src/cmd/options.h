@@ -49,6 +49,7 @@ struct options {
 	bool nonblocking;
 	bool kernel;    /* --kernel */
 	bool threads;   /* -t */
+	bool timeline;
 	bool functions; /* -F, --nolineno */
 	bool full_filenames;
 	bool gil;    /* -g */

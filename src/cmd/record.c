@@ -150,6 +150,7 @@ static struct err *open_engine(struct recording *r)
 	FILE *snapshots = r->sink.snapshots;
 	struct engine_config config = session_engine_config(&r->session);
 	struct ledger_config ledger = session_ledger_config(&r->session);
+	ledger.timeline = r->opt->timeline || r->format->timeline;
 	r->profile = profile_create(s->strings);
 	r->ledger = ledger_create(r->profile, &ledger);
 	r->sink = ledger_sink(r->ledger);
@@ -247,6 +248,10 @@ static struct err *finish(struct recording *r)
 	engine_get_stats(r->engine, &stats);
 	ledger_settle(r->ledger, &stats);
 	session_fill_meta(&r->session, r->engine, &stats, r->profile);
+	if (r->profile->n_samples_lost)
+		log_warn("the timeline ends after its first %zu samples; %llu more are in the "
+		         "sums only: record shorter, or at a lower --rate",
+		         r->profile->n_samples, (unsigned long long)r->profile->n_samples_lost);
 	struct err *err = NULL;
 	if (!stats.samples)
 		err = nothing(r, &stats);
@@ -301,6 +306,7 @@ static struct err *record(struct recording *r)
 	if (engine_note(r->engine))
 		log_warn("%s", engine_note(r->engine));
 	r->profile->meta.start_unix_ns = session_unix_ns();
+	r->profile->meta.start_ns = now_ns();
 	catch_signals();
 	err = engine_start(r->engine);
 	if (!err)

@@ -13,7 +13,7 @@
 #include <csample/vec.h>
 
 extern const struct format format_svg, format_collapsed, format_pprof, format_speedscope,
-        format_json, format_html;
+        format_json, format_html, format_chrometrace, format_firefox;
 extern const struct format format_perf_script; /* only read: not among formats[] */
 
 /* Readers make no more of these, whatever a file says. */
@@ -71,6 +71,20 @@ void facts_add_time(struct strbuf *b, uint64_t ns);
 /* A line on the whole: pid, event and rate, samples, time, what was lost, when. From the target it
  * has nothing but the event's name. */
 void facts_add(const struct profile *p, struct strbuf *b);
+
+/* What threads did when: per thread, in time. */
+struct span {
+	uint64_t begin_ns, end_ns; /* of one thread they do not overlap */
+	uint32_t node;
+	uint32_t number; /* of the sample */
+};
+struct timeline {
+	struct span *spans;
+	size_t *first; /* per thread, into spans; one more at the end */
+};
+/* ERR_USAGE: the profile does not tell when samples were. */
+struct err *timeline_init(struct timeline *t, const struct profile *p);
+void timeline_deinit(struct timeline *t);
 
 /* Which thread's each stack is, where the profile tells them apart. */
 struct roots {

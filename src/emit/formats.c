@@ -5,9 +5,9 @@
 
 #include "emit.h"
 
-const struct format *const formats[] = {&format_svg,   &format_html,       &format_collapsed,
-                                        &format_pprof, &format_speedscope, &format_json,
-                                        NULL};
+const struct format *const formats[] = {&format_svg,     &format_html,       &format_collapsed,
+                                        &format_pprof,   &format_speedscope, &format_chrometrace,
+                                        &format_firefox, &format_json,       NULL};
 
 const struct format *format_by_name(const char *name)
 {

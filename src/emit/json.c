@@ -8,13 +8,16 @@
  *                    "functions", "filenames", "lines", "inlines"}],
  *      "frames": [{"kind", "function", "module", "file", "line", "column"}],
  *      "locations": [{"frames": [3, 1], "mapping": 0, "address": "0x401000"}],
- *      "nodes": [[parent, location, samples, nanoseconds], ...]}
+ *      "nodes": [[parent, location, samples, nanoseconds], ...],
+ *      "threads": [{"pid", "tid", "name", "process"}],
+ *      "samples": [[end, thread, node, samples, nanoseconds], ...], "samples_lost": 0}
  *
  * frames, mapping, parent and location are indices from 0. A location's frames are those inlined at
  * one place, innermost first. A location that is a thread or a process and not code also has "tid"
  * or "pid", and a "name" if known. nodes are the trie of stacks: parents come before their
  * children, the first is the root, whose parent and location are -1; the two values are those of
- * stacks that end there, in nanoseconds of what value_type says. Facts not known are absent;
+ * stacks that end there, in nanoseconds of what value_type says. threads and samples are there if
+ * samples kept their times: end is nanoseconds since start_unix_ns. Facts not known are absent;
  * addresses are strings, since JSON numbers hold but 53 bits; kind is native, inlined, kernel,
  * python, javascript or mark. */
 #include "json.h"
@@ -175,6 +178,32 @@ static void write_frames(const struct profile *p, FILE *out)
 	strings_destroy(texts);
 }
 
+static void write_samples(const struct profile *p, FILE *out)
+{
+	if (!p->n_samples)
+		return;
+	struct strbuf b = {0};
+	fputs(",\n\"threads\":[", out);
+	for (size_t i = 0; i < p->n_threads; i++) {
+		const struct profile_thread *th = &p->threads[i];
+		strbuf_addc(&b, '{');
+		add_integer(&b, "pid", th->pid);
+		add_integer(&b, "tid", th->tid);
+		add_text(&b, "name", th->name);
+		add_text(&b, "process", th->process);
+		put(&b, i, out);
+	}
+	fputs("],\n\"samples\":[", out);
+	for (size_t i = 0; i < p->n_samples; i++) {
+		const struct profile_sample *s = &p->samples[i];
+		fprintf(out, "%s[%" PRIu64 ",%" PRIu32 ",%" PRIu32 ",%" PRIu64 ",%" PRIu64 "]",
+		        i ? ",\n" : "\n", s->time_ns, s->thread, s->node, s->values[0],
+		        s->values[1]);
+	}
+	fprintf(out, "],\n\"samples_lost\":%" PRIu64, p->n_samples_lost);
+	strbuf_free(&b);
+}
+
 static struct err *json_write(const struct profile *p, const struct emit_options *opt, FILE *out)
 {
 	(void)opt;
@@ -189,7 +218,9 @@ static struct err *json_write(const struct profile *p, const struct emit_options
 		fprintf(out, "%s[%" PRId64 ",%" PRId64 ",%" PRIu64 ",%" PRIu64 "]",
 		        i ? ",\n" : "\n", parent, location, node->self[0], node->self[1]);
 	}
-	fputs("]}\n", out);
+	fputs("]", out);
+	write_samples(p, out);
+	fputs("}\n", out);
 	return NULL;
 }
 

@@ -16,7 +16,7 @@ struct reader {
 	struct frame *frames;
 	size_t n_frames;
 	uint32_t *locations, *mappings, *nodes; /* their numbers in p; mappings: + 1 */
-	size_t n_locations, n_mappings;
+	size_t n_locations, n_mappings, n_nodes;
 };
 
 static const char *text(struct reader *r, const json_t *object, const char *key)
@@ -158,6 +158,41 @@ static struct err *read_node(struct reader *r, const json_t *node, size_t at)
 	return NULL;
 }
 
+static struct err *read_samples(struct reader *r, const json_t *root)
+{
+	const json_t *threads = json_object_get(root, "threads");
+	const json_t *samples = json_object_get(root, "samples");
+	size_t n_threads = json_array_size(threads), n = json_array_size(samples);
+	for (size_t i = 0; i < n_threads && n; i++) {
+		const json_t *t = json_array_get(threads, i);
+		struct profile_thread thread = {.pid = (int32_t)(number(t, "pid") & INT32_MAX),
+		                                .tid = (int32_t)(number(t, "tid") & INT32_MAX),
+		                                .name = text(r, t, "name"),
+		                                .process = text(r, t, "process")};
+		profile_add_thread(r->p, &thread);
+	}
+	r->p->max_samples = n;
+	uint64_t sum = 0;
+	for (size_t i = 0; i < n; i++) {
+		const json_t *s = json_array_get(samples, i);
+		json_int_t time = json_integer_value(json_array_get(s, 0));
+		int64_t thread = index_below(json_array_get(s, 1), n_threads);
+		int64_t node = index_below(json_array_get(s, 2), r->n_nodes);
+		json_int_t count = json_integer_value(json_array_get(s, 3));
+		json_int_t ns = json_integer_value(json_array_get(s, 4));
+		if (time < 0 || thread < 0 || node < 0 || count < 0 || ns < 0 ||
+		    (sum += (uint64_t)ns) > INT64_MAX)
+			return err_new(ERR_FORMAT, "sample %zu: no such thread, node or value", i);
+		profile_add_sample(
+		        r->p, &(struct profile_sample){.time_ns = (uint64_t)time,
+		                                       .thread = (uint32_t)thread,
+		                                       .node = r->nodes[node],
+		                                       .values = {(uint64_t)count, (uint64_t)ns}});
+	}
+	r->p->n_samples_lost = number(root, "samples_lost");
+	return NULL;
+}
+
 static struct err *read_all(struct reader *r, const json_t *root)
 {
 	if (json_integer_value(json_object_get(root, "version")) != 1)
@@ -167,7 +202,7 @@ static struct err *read_all(struct reader *r, const json_t *root)
 	read_frames(r, json_object_get(root, "frames"));
 	const json_t *locations = json_object_get(root, "locations");
 	const json_t *nodes = json_object_get(root, "nodes");
-	size_t n_nodes = json_array_size(nodes);
+	size_t n_nodes = r->n_nodes = json_array_size(nodes);
 	if (n_nodes > READ_MAX_NODES)
 		return err_new(ERR_FORMAT, "more than %zu nodes", READ_MAX_NODES);
 	r->n_locations = json_array_size(locations);
@@ -178,7 +213,7 @@ static struct err *read_all(struct reader *r, const json_t *root)
 		err = read_location(r, json_array_get(locations, i), i);
 	for (size_t i = 0; i < n_nodes && !err; i++)
 		err = read_node(r, json_array_get(nodes, i), i);
-	return err;
+	return err ? err : read_samples(r, root);
 }
 
 bool json_is_it(const char *bytes, size_t len)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* speedscope's own format, by its file-format-schema.json (speedscope 1.x): one "sampled" profile
- * for each thread that is told apart, over one table of frames. Stacks are root first. */
+ * for each thread that is told apart, over one table of frames. Stacks are root first. Of a
+ * recording with a timeline each thread is told apart, and its samples are in the order of their
+ * times. */
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -13,13 +15,14 @@ struct writer {
 	const struct profile *p;
 	const struct emit_options *opt;
 	FILE *out;
-	struct strings *texts; /* what is written for frames */
-	struct map64 known;    /* the address of such a text: its number + 1 */
-	uint32_t *first;       /* per location, into numbers */
-	VEC(uint32_t) numbers; /* of the frames of all locations, outermost first */
-	VEC(uint32_t) path;    /* locations of a stack, leaf first */
-	struct roots roots;    /* which profile each node belongs to */
-	size_t value;          /* which of the values is the weight */
+	struct strings *texts;     /* what is written for frames */
+	struct map64 known;        /* the address of such a text: its number + 1 */
+	uint32_t *first;           /* per location, into numbers */
+	VEC(uint32_t) numbers;     /* of the frames of all locations, outermost first */
+	VEC(uint32_t) path;        /* locations of a stack, leaf first */
+	struct roots roots;        /* which profile each node belongs to */
+	size_t value;              /* which of the values is the weight */
+	struct timeline *timeline; /* NULL: not known, what is equal is one sample */
 	uint32_t n_frames, no_frames;
 };
 
@@ -135,10 +138,57 @@ static void write_profiles(struct writer *w)
 	}
 }
 
+static void write_thread(struct writer *w, uint32_t thread, const char *comma)
+{
+	const struct profile *p = w->p;
+	const struct profile_thread *th = &p->threads[thread];
+	const struct span *spans = &w->timeline->spans[w->timeline->first[thread]];
+	size_t n = w->timeline->first[thread + 1] - w->timeline->first[thread];
+	struct strbuf name = {0}, quoted = {0};
+	uint64_t total = 0;
+	for (size_t i = 0; i < n; i++)
+		total += p->samples[spans[i].number].values[w->value];
+	strbuf_addf(&name, "%s (%" PRId32 ")", th->name ? th->name : "?", th->tid);
+	strbuf_add_json(&quoted, name.s);
+	fprintf(w->out,
+	        "%s{\"type\":\"sampled\",\"name\":%s,\"unit\":\"%s\",\"startValue\":0,"
+	        "\"endValue\":%" PRIu64 ",\n\"samples\":[",
+	        comma, quoted.s, w->value ? "nanoseconds" : "none", total);
+	strbuf_free(&name);
+	strbuf_free(&quoted);
+	for (size_t i = 0; i < n; i++) {
+		fputs(i ? ",\n" : "", w->out);
+		write_stack(w, spans[i].node);
+	}
+	fputs("],\n\"weights\":[", w->out);
+	for (size_t i = 0; i < n; i++)
+		fprintf(w->out, "%s%" PRIu64, i ? "," : "",
+		        p->samples[spans[i].number].values[w->value]);
+	fputs("]}", w->out);
+}
+
+static void write_threads(struct writer *w)
+{
+	const char *comma = "";
+	for (uint32_t i = 0; i < w->p->n_threads; i++) {
+		if (w->timeline->first[i + 1] == w->timeline->first[i])
+			continue;
+		write_thread(w, i, comma);
+		comma = ",\n";
+	}
+}
+
 static struct err *speedscope_write(const struct profile *p, const struct emit_options *opt,
                                     FILE *out)
 {
 	struct writer w = {.p = p, .opt = opt, .out = out, .value = p->total[1] ? 1 : 0};
+	struct timeline timeline = {0};
+	if (p->n_samples) {
+		struct err *err = timeline_init(&timeline, p);
+		if (err)
+			return err;
+		w.timeline = &timeline;
+	}
 	w.texts = strings_create();
 	struct strbuf title = {0};
 	roots_find(p, &w.roots);
@@ -150,10 +200,14 @@ static struct err *speedscope_write(const struct profile *p, const struct emit_o
 	fputs(",\n\"shared\":{\"frames\":[\n", out);
 	write_frames(&w);
 	fputs("]},\n\"profiles\":[", out);
-	write_profiles(&w);
+	if (w.timeline)
+		write_threads(&w);
+	else
+		write_profiles(&w);
 	fputs("]}\n", out);
 	strbuf_free(&title);
 	roots_free(&w.roots);
+	timeline_deinit(&timeline);
 	map64_free(&w.known);
 	strings_destroy(w.texts);
 	vec_free(&w.numbers);
@@ -166,6 +220,6 @@ const struct format format_speedscope = {
         .name = "speedscope",
         .suffixes = (const char *const[]){".speedscope.json", ".speedscope", NULL},
         .suffix = ".speedscope.json",
-        .help = "for speedscope.app, each thread apart with -t",
+        .help = "for speedscope.app, threads apart with -t, in the order of time with --timeline",
         .write = speedscope_write,
 };

@@ -2,8 +2,11 @@
 """speedscope files: by its own schema's rules, and opened in speedscope itself, from npm, in a browser."""
 import base64
 import json
+import os
+import pathlib
 import shutil
 import subprocess
+import tempfile
 
 import pytest
 
@@ -53,34 +56,47 @@ def test_samples_without_time_are_counted():
     assert [(p["unit"], p["endValue"]) for p in file["profiles"]] == [("none", 4)]
 
 
+def from_npm(package, version):
+    """The directory of a package, fetched once. Others may do the same meanwhile: the first wins."""
+    place = ROOT / "build" / "npm" / f"{package.rpartition('/')[2]}-{version}"
+    if not place.exists():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=place.parent) as own:
+            got = subprocess.run(["npm", "pack", f"{package}@{version}"], cwd=own, capture_output=True, text=True, timeout=300)
+            if got.returncode:
+                pytest.skip(f"npm does not give {package}: {got.stderr.strip()[-200:]}")
+            archive, = pathlib.Path(own).glob("*.tgz")
+            shutil.unpack_archive(archive, f"{own}/unpacked")
+            try:
+                os.rename(f"{own}/unpacked", place)
+            except OSError:
+                assert place.exists()
+    return place / "package"
+
+
 @pytest.fixture(scope="module")
 def speedscope():
     """The index.html of the released viewer."""
     lacking = browser.missing(browser.Chromium)
     if lacking or not shutil.which("npm"):
         pytest.skip(f"{lacking or 'npm'} is not installed")
-    place = ROOT / "build" / "npm" / f"speedscope-{VERSION}"
-    if not place.exists():
-        place.parent.mkdir(parents=True, exist_ok=True)
-        got = subprocess.run(["npm", "pack", f"speedscope@{VERSION}"], cwd=place.parent, capture_output=True,
-                             text=True, timeout=300)
-        if got.returncode:
-            pytest.skip(f"npm does not give speedscope: {got.stderr.strip()[-200:]}")
-        shutil.unpack_archive(place.parent / f"speedscope-{VERSION}.tgz", place.parent / "unpacking")
-        (place.parent / "unpacking").rename(place)
-    return place / "package/dist/release/index.html"
+    return from_npm("speedscope", VERSION) / "dist/release/index.html"
+
+
+def open_in(page, viewer, tmp_path, name, data):
+    """Has the viewer load a file of that name, and waits until it shows it."""
+    script = tmp_path / "profile.js"
+    encoded = base64.b64encode(data).decode()
+    script.write_text(f'speedscope.loadFileFromBase64("{name}", "{encoded}")')
+    page.command("Navigate", url=f"{viewer.as_uri()}#localProfilePath={script}")
+    page.wait("return document.body.innerText.includes(arguments[0]) || document.body.innerText.includes('(1/')", name)
 
 
 def test_opens_in_speedscope(speedscope, tmp_path):
     data = emit(SHAPES, "speedscope", "--title", "app")
-    script = tmp_path / "profile.js"
-    encoded = base64.b64encode(data).decode()
-    script.write_text(f'speedscope.loadFileFromBase64("app.speedscope.json", "{encoded}")')
     page = browser.Chromium()
     try:
-        page.command("Navigate", url=f"{speedscope.as_uri()}#localProfilePath={script}")
-        page.wait("return document.body.innerText.includes('app.speedscope.json') || "
-                  "document.body.innerText.includes('(1/2)')")
+        open_in(page, speedscope, tmp_path, "app.speedscope.json", data)
         page.keys("3")  # the sandwich view: a table of functions
         page.wait("return document.querySelectorAll('table tr').length > 10")
         rows = page.run("return [...document.querySelectorAll('table tr')].map(r => r.innerText.split(/\\s*[\\n\\t]\\s*/))")

@@ -13,6 +13,9 @@
  * native, i inlined (into the frame before it), k kernel, p Python, j JavaScript, m mark, t thread
  * (of which address is the tid). \xHH is a byte.
  *
+ * Behind these a line may have the end of the time it stands for, ns, and a thread's number and
+ * name: 7/69000000@120000000,4243,worker: then the profile has a timeline.
+ *
  * mkprofile --many STACKS,SAMPLES,DEPTH: that many random stacks instead. How much CPU time adding
  * and writing took goes to stderr. */
 #include <getopt.h>
@@ -115,16 +118,32 @@ static uint32_t add_location(const struct frame *frames, size_t n, char kind, ui
 	return profile_add_location(p, &loc);
 }
 
+static void add_sample(char *text, uint32_t node, const uint64_t values[PROFILE_VALUES])
+{
+	char *end;
+	struct profile_sample sample = {.node = node, .values = {values[0], values[1]}};
+	sample.time_ns = strtoull(text, &end, 10);
+	struct profile_thread thread = {.pid = 4242, .process = intern(strings, "app")};
+	thread.tid = *end ? (int32_t)strtol(end + 1, &end, 10) : 4242;
+	thread.name = intern(strings, *end ? unescape(end + 1) : "main");
+	while (sample.thread < p->n_threads && p->threads[sample.thread].tid != thread.tid)
+		sample.thread++;
+	if (sample.thread == p->n_threads)
+		profile_add_thread(p, &thread);
+	p->max_samples = PROFILE_MAX_SAMPLES;
+	profile_add_sample(p, &sample);
+}
+
 static void add_line(char *line)
 {
 	static struct frame frames[MAX_FRAMES];
-	char *count = strrchr(line, ' ');
+	char *count = strrchr(line, ' '); /* no spaces behind it, in a thread's name neither */
 	if (!count)
 		die(err_new(ERR_FORMAT, "no count: %s", line));
 	*count++ = '\0';
 	char *end;
 	uint64_t values[PROFILE_VALUES] = {strtoull(count, &end, 10)};
-	values[1] = *end == '/' ? strtoull(end + 1, NULL, 10) : values[0] * ns_per_sample;
+	values[1] = *end == '/' ? strtoull(end + 1, &end, 10) : values[0] * ns_per_sample;
 	uint32_t node = 0;
 	size_t n = 0;
 	char kind = 0, next_kind;
@@ -144,6 +163,9 @@ static void add_line(char *line)
 	if (n)
 		node = profile_child(p, node, add_location(frames, n, kind, address));
 	profile_add_to_node(p, node, values);
+	char *at = strchr(end, '@');
+	if (at)
+		add_sample(at + 1, node, values);
 }
 
 static uint64_t random_state = 1;

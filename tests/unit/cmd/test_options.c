@@ -361,8 +361,10 @@ static void a_file_name_after_f_is_taken_as_the_output(void **state)
 	assert_string_equal(opt.output, "a.svg");
 	assert_string_equal(opt.format, "COLLAPSED");
 	refused("record -p 1 -f a.svg -o b.svg", "-o b.svg");
-	refused("record -p 1 -f bogus", "svg, html, collapsed, pprof, speedscope, json");
-	refused("record -p 1 -f bogus.html5", "svg, html, collapsed, pprof, speedscope, json");
+	refused("record -p 1 -f bogus",
+	        "svg, html, collapsed, pprof, speedscope, chrometrace, firefox, json");
+	refused("record -p 1 -f bogus.html5",
+	        "svg, html, collapsed, pprof, speedscope, chrometrace, firefox, json");
 }
 
 /* Rows of one group stand together, or their heading would be printed twice. */

@@ -50,6 +50,8 @@ static void by_path(void **state)
 	        {"x.pprof", "pprof"},
 	        {"x.speedscope.json", "speedscope"},
 	        {"x.html", "html"},
+	        {"x.trace.json", "chrometrace"},
+	        {"x.firefox.json", "firefox"},
 	        {"x.json", "json"},
 	        {"x.gz", "none"},
 	        {"x.pb", "none"},
@@ -82,9 +84,10 @@ static void rows_agree_with_themselves(void **state)
 static void list(void **state)
 {
 	(void)state;
-	char buf[64], small[8];
+	char buf[128], small[8];
 	format_list(buf, sizeof(buf));
-	assert_string_equal(buf, "svg, html, collapsed, pprof, speedscope, json");
+	assert_string_equal(buf,
+	                    "svg, html, collapsed, pprof, speedscope, chrometrace, firefox, json");
 	format_list(small, sizeof(small));
 	assert_string_equal(small, "svg, ht");
 }
