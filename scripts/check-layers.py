@@ -26,7 +26,7 @@ MAY = {
     "store": BASE | {"profile", "format", "outlet", "store"},
     "push": BASE | {"profile", "format", "outlet"},
     "serve": BASE | {"profile", "format", "outlet", "serve"},
-    "loop": TARGET | {"profile", "format", "outlet", "engine", "ledger", "symbols", "decode", "find", "loop"},
+    "loop": TARGET | {"profile", "format", "outlet", "engine", "ledger", "symbols", "decode", "find", "serve", "loop"},
     "cmd": None,  # all
     "": None,  # src/main.c
 }

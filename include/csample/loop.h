@@ -16,6 +16,7 @@
 #include <csample/find.h>
 #include <csample/ledger.h>
 #include <csample/outlet.h>
+#include <csample/serve.h>
 #include <csample/strbuf.h>
 #include <csample/symbols.h>
 
@@ -34,8 +35,9 @@ struct loop_line {
 
 /* What the command line knows. All are called on the thread that samples. */
 struct loop_ops {
-	/* A line on these processes, not started. ERR_GONE: none of them is there any more. */
-	struct err *(*open)(void *arg, const pid_t *pids, size_t n, double rate_hz,
+	/* A line on these processes, not started; beside: of wall time, for a desk, beside one that
+	 * counts something else. ERR_GONE: none of them is there any more. */
+	struct err *(*open)(void *arg, const pid_t *pids, size_t n, double rate_hz, bool beside,
 	                    struct loop_line *ret);
 	void (*close)(void *arg, struct loop_line *line);
 	/* The first line samples from now on. NULL: nothing to do. */
@@ -48,6 +50,9 @@ struct loop_ops {
 	                 struct profile *p);
 	/* Sorted by name; valid until the next call. */
 	size_t (*labels)(void *arg, const struct outlet_label **ret);
+	/* What a desk asks of the processes of line, but for metrics. NULL: no desk. */
+	struct err *(*text)(void *arg, struct loop_line *line, enum desk_text what,
+	                    struct strbuf *b);
 };
 
 struct loop_config {
@@ -61,6 +66,8 @@ struct loop_config {
 	size_t n_pids;
 	struct outlet *const *outlets; /* the caller closes them */
 	size_t n_outlets;
+	struct desk *desk;         /* NULL: none */
+	bool wall;                 /* what is sampled is wall time */
 	uint64_t max_growth_bytes; /* then the line is made anew; 0: 64 MiB */
 	uint64_t rebuild_ns;       /* at most so often; 0: ten minutes */
 	const char *notify_socket; /* $NOTIFY_SOCKET; NULL: nobody wants to be told */

@@ -40,6 +40,8 @@ void histogram_add(struct histogram *h, uint64_t ns);
 void histogram_merge(struct histogram *into, const struct histogram *from);
 /* The value below which a share of q (0..1) lies, ns, within 6%; 0 when empty. */
 uint64_t histogram_quantile(const struct histogram *h, double q);
+/* How many are at most ns, by the middles of their buckets. */
+uint64_t histogram_below(const struct histogram *h, uint64_t ns);
 
 /* Stacks of threads of a runtime whose frames could not all be shown in their places. */
 #define STATS_RUNTIMES 4

@@ -62,6 +62,14 @@ uint64_t histogram_quantile(const struct histogram *h, double q)
 	return 0;
 }
 
+uint64_t histogram_below(const struct histogram *h, uint64_t ns)
+{
+	uint64_t n = 0;
+	for (unsigned i = 0; i < HISTOGRAM_BUCKETS && value_of(i) <= ns; i++)
+		n += h->buckets[i];
+	return n;
+}
+
 uint64_t stats_lost(const struct stats *s)
 {
 	uint64_t n = 0;

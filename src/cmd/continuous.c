@@ -11,14 +11,19 @@
 #include <csample/log.h>
 #include <csample/loop.h>
 #include <csample/mem.h>
+#include <csample/serve.h>
+#include <csample/store.h>
 #include <csample/strbuf.h>
 
+#include "desk_texts.h"
 #include "labels.h"
 #include "session.h"
 #include "summary.h"
 
 #define INTERVAL_NS 15000000000ULL /* when only a destination is given */
 #define OVERHEAD    0.01
+#define KEEP_NS     (7 * 24 * 3600 * 1000000000ULL)
+#define KEEP_BYTES  (2ULL << 30)
 #define CLOSE_NS    10000000000ULL
 #define MAX_OUTLETS 32
 
@@ -48,6 +53,7 @@ static void catch_signals(void)
 struct maker {
 	struct session session;
 	struct sink sink;
+	bool beside; /* of wall time, for the desk */
 };
 
 struct continuous {
@@ -57,6 +63,8 @@ struct continuous {
 	bool waits;         /* nobody was there, and that was said */
 	struct outlet *outlets[MAX_OUTLETS];
 	size_t n_outlets;
+	struct desk *desk;     /* NULL: none */
+	struct server *server; /* NULL: none */
 	struct labels labels;
 	pid_t pid; /* who was sampled when the labels were made */
 	char comm[64];
@@ -64,7 +72,7 @@ struct continuous {
 
 bool options_are_continuous(const struct options *opt)
 {
-	return opt->loop_ns || opt->store;
+	return opt->loop_ns || opt->store || opt->listen;
 }
 
 static struct err *open_session(struct continuous *c, struct session *s, const pid_t *pids,
@@ -106,7 +114,7 @@ static void close_line(void *arg, struct loop_line *line)
 	(void)c;
 }
 
-static struct err *open_line(void *arg, const pid_t *pids, size_t n, double rate_hz,
+static struct err *open_line(void *arg, const pid_t *pids, size_t n, double rate_hz, bool beside,
                              struct loop_line *ret)
 {
 	struct continuous *c = arg;
@@ -120,6 +128,11 @@ static struct err *open_line(void *arg, const pid_t *pids, size_t n, double rate
 		ledger.processes |= selection_is_search(&c->opt->select);
 		config.rate_hz = c->opt->rate_hz;
 		config.until_exec &= !c->opened;
+		m->beside = beside;
+		if (beside) {
+			config.event = ENGINE_WALL;
+			ledger.wall = true;
+		}
 		line.profile = profile_create(s->strings);
 		line.ledger = ledger_create(line.profile, &ledger);
 		m->sink = ledger_sink(line.ledger);
@@ -141,7 +154,8 @@ static struct err *open_line(void *arg, const pid_t *pids, size_t n, double rate
 static struct err *started(void *arg)
 {
 	struct continuous *c = arg;
-	log_info("sampling; profiles go to %s%s", c->outlets[0]->name,
+	log_info("sampling; profiles go to %s%s",
+	         c->n_outlets ? c->outlets[0]->name : "those that ask for them",
 	         c->n_outlets > 1 ? " and others" : "");
 	return c->child.pid ? child_go(&c->child, c->opt->child_argv[0]) : NULL;
 }
@@ -168,6 +182,10 @@ static void describe(void *arg, const struct loop_line *line, const struct stats
 	struct continuous *c = arg;
 	const struct maker *m = line->maker;
 	session_fill_meta(&m->session, line->engine, stats, p);
+	if (m->beside) {
+		p->meta.event = p->meta.value_type = "wall";
+		return;
+	}
 	/* Who is there now, or was there last. */
 	pid_t pid = 0;
 	if (!engine_pids(line->engine, &pid, 1) || pid == c->pid)
@@ -175,6 +193,13 @@ static void describe(void *arg, const struct loop_line *line, const struct stats
 	c->pid = pid;
 	snprintf(c->comm, sizeof(c->comm), "%s", m->session.target->comm);
 	labels_make(&c->labels, c->opt, pid, c->comm);
+}
+
+static struct err *text(void *arg, struct loop_line *line, enum desk_text what, struct strbuf *b)
+{
+	const struct maker *m = line->maker;
+	(void)arg;
+	return desk_text_of(&m->session, what, b);
 }
 
 static size_t labels(void *arg, const struct outlet_label **ret)
@@ -208,13 +233,45 @@ static struct err *open_files(struct continuous *c)
 	return err;
 }
 
+static struct err *open_store(struct continuous *c)
+{
+	struct retention keep = c->opt->keep;
+	_cleanup_free_ char *dir = c->opt->store ? mem_strdup(c->opt->store) : store_default_dir();
+	if (!keep.count && !keep.age_ns && !keep.bytes)
+		keep = (struct retention){.age_ns = KEEP_NS, .bytes = KEEP_BYTES};
+	struct err *err = outlet_store(dir, &keep, &c->outlets[c->n_outlets]);
+	c->n_outlets += !err;
+	return err;
+}
+
 static struct err *open_outlets(struct continuous *c)
 {
-	struct err *err = c->opt->output ? open_files(c) : NULL;
-	if (!err && !c->n_outlets)
-		err = err_new(ERR_USAGE, "where to should profiles go? Say -o "
-		                         "'prof-%%t-%%n.pb.gz'");
+	const struct options *opt = c->opt;
+	struct err *err = opt->output ? open_files(c) : NULL;
+	bool somewhere = c->n_outlets || opt->listen;
+	if (!err && (opt->store || !somewhere))
+		err = open_store(c);
 	return err;
+}
+
+static struct err *open_server(struct continuous *c)
+{
+	const struct options *opt = c->opt;
+	struct serve_config config = {
+	        .address = opt->listen, .token_file = opt->token_file, .insecure = opt->insecure};
+	if (!opt->listen)
+		return NULL;
+	struct err *err = desk_create(&c->desk);
+	if (!err)
+		err = server_start(&config, c->desk, &c->server);
+	if (err)
+		return err;
+	/* The port is the last part of an address. */
+	const char *colon = strrchr(opt->listen, ':');
+	log_info("serving http://%.*s:%u/debug/pprof/",
+	         (int)(colon ? colon - opt->listen : (long)strlen(opt->listen)), opt->listen,
+	         server_port(c->server));
+	return NULL;
 }
 
 static void close_outlets(struct continuous *c)
@@ -244,7 +301,8 @@ static struct err *run(struct continuous *c, struct loop_summary *sum)
 	                                      .close = close_line,
 	                                      .started = started,
 	                                      .describe = describe,
-	                                      .labels = labels};
+	                                      .labels = labels,
+	                                      .text = text};
 	struct loop_ops ops = fixed;
 	if (selection_is_search(&opt->select))
 		ops.find = find;
@@ -259,6 +317,8 @@ static struct err *run(struct continuous *c, struct loop_summary *sum)
 	        .n_pids = opt->n_pids,
 	        .outlets = c->outlets,
 	        .n_outlets = c->n_outlets,
+	        .desk = c->desk,
+	        .wall = opt->event == OPT_WALL,
 	        .max_growth_bytes = opt->loop_memory,
 	        .rebuild_ns = opt->loop_memory ? 1 : 0,
 	        .notify_socket = getenv("NOTIFY_SOCKET"),
@@ -276,8 +336,12 @@ struct err *cmd_continuous(const struct options *opt, int *status)
 	catch_signals();
 	struct err *err = open_outlets(&c);
 	if (!err)
+		err = open_server(&c);
+	if (!err)
 		err = run(&c, &sum);
 	close_outlets(&c);
+	server_stop(c.server);
+	desk_destroy(c.desk);
 	struct err *stats_err = write_stats(&c, &sum);
 	if (c.child.pid) {
 		child_cancel(&c.child);

@@ -286,6 +286,16 @@ const struct option_row option_rows[] = {
 	{ 0, "keep", "COUNT|AGE|SIZE", CMD_RECORD, set_keep, AT(keep), output,
 	  "with --loop, of the profiles written: this many, days (7d) or bytes (1GiB); also several, "
 	  "separated by commas", NULL, NULL },
+	{ 0, "store", "DIR", CMD_RECORD, set_string, AT(store), output,
+	  "continuously, into a directory with an index (also without --loop; where profiles go if nothing "
+	  "else is said: /var/lib/csample, or below ~/.local/state)", NULL, NULL },
+	{ 0, "listen", "ADDRESS", CMD_RECORD, set_string, AT(listen), output,
+	  "serve /debug/pprof/, /metrics and /healthz at 127.0.0.1:6060 or the like, as Go's net/http/pprof "
+	  "does", NULL, NULL },
+	{ 0, "token-file", "FILE", CMD_RECORD, set_string, AT(token_file), output,
+	  "with --listen: who asks must know the token in FILE (Authorization: Bearer)", NULL, NULL },
+	{ 0, "insecure", NULL, CMD_RECORD, set_flag, AT(insecure), output,
+	  "with --listen: other hosts may ask without a token", NULL, NULL },
 	{ 0, "label", "NAME=VALUE", CMD_RECORD, set_label, AT(labels), output,
 	  "with --loop: what its profiles are told apart by, as service_name=checkout; repeatable",
 	  NULL, NULL },

@@ -68,7 +68,10 @@ struct options {
 	unsigned label_from;   /* OPT_LABEL_... */
 	struct retention keep; /* --keep */
 	const char *store;     /* --store DIR; NULL: not given */
-	uint64_t loop_memory;  /* --loop-memory, for tests: bytes; 0: not given */
+	const char *listen;    /* --listen ADDRESS; NULL: not given */
+	const char *token_file;
+	bool insecure;
+	uint64_t loop_memory; /* --loop-memory, for tests: bytes; 0: not given */
 	const char *stats_json;
 	const char *debug;     /* --debug SUBSYSTEMS */
 	const char *snapshots; /* --snapshots FILE: each snapshot, for tests */

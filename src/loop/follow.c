@@ -30,7 +30,7 @@ static bool is_refused(const struct loop *l, const struct process *p)
 
 static struct err *open_line(struct loop *l, const pid_t *pids, size_t n)
 {
-	struct err *err = l->ops->open(l->arg, pids, n, l->budget.rate_hz, &l->line);
+	struct err *err = l->ops->open(l->arg, pids, n, l->budget.rate_hz, false, &l->line);
 	if (err)
 		return err;
 	if (engine_note(l->line.engine))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The room from inside: loop.c is the loop, interval.c says when profiles end, rotate.c ends them,
- * deliver.c hands them over, follow.c finds processes, budget.c chooses the rate, memory.c says
+ * deliver.c hands them over, follow.c finds processes, clerk.c and
+ * metrics.c answer a desk, budget.c chooses the rate, memory.c says
  * when it is time to begin anew, notify.c talks to the service manager. */
 #ifndef LOOP_INTERNAL_H
 #define LOOP_INTERNAL_H
@@ -85,6 +86,7 @@ struct loop {
 	const struct loop_ops *ops;
 	void *arg;
 	struct loop_line line;
+	struct loop_line beside; /* of wall time, while somebody at the desk wants it */
 	struct deliverer deliverer;
 	struct budget budget;
 	struct memory memory;
@@ -97,6 +99,7 @@ struct loop {
 	uint64_t profile_cpu_ns, samples;
 	uint64_t naming_max_ns, rotation_max_ns;
 	uint64_t rebuilds, rate_changes;
+	bool cutting;
 	char note[256]; /* of the budget; "": none */
 };
 
@@ -113,6 +116,14 @@ struct err *rotate_rebuild(struct loop *l);
 void rotate_finish(struct loop *l);
 /* Counts of all lines so far. */
 void loop_stats(struct loop *l, struct stats *ret);
+
+/* clerk.c: what those at the desk want */
+void clerk_attend(struct loop *l);
+void clerk_before_cut(struct loop *l);
+void clerk_finish(struct loop *l);
+
+/* metrics.c: in Prometheus' text format 0.0.4 */
+void loop_metrics(struct loop *l, struct strbuf *b);
 
 /* follow.c */
 /* Opens the line once somebody is there to be sampled; adds who is new. */

@@ -139,6 +139,8 @@ static struct err *run(struct loop *l)
 		}
 		if (!err && !turn(l, wait_ms(l, now_ns(), last)))
 			break;
+		if (!err)
+			clerk_attend(l);
 		if (!err && now_ns() >= l->end_ns)
 			err = end_interval(l);
 		if (*c->reopen)
@@ -187,6 +189,7 @@ struct err *loop_run(const struct loop_config *config, const struct loop_ops *op
 	notify_send(config->notify_socket, "READY=1\nSTATUS=sampling");
 	struct err *err = run(&l);
 	notify_send(config->notify_socket, "STOPPING=1");
+	clerk_finish(&l);
 	rotate_finish(&l);
 	summarize(&l, ret);
 	deliverer_deinit(&l.deliverer);

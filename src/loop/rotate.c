@@ -133,6 +133,7 @@ void rotate(struct loop *l)
 	struct stats stats;
 	engine_checkpoint(line->engine, &stats);
 	complete(l, &stats);
+	clerk_before_cut(l);
 	struct profile *old = line->profile;
 	line->profile = profile_create(line->strings);
 	ledger_cut(line->ledger, line->profile, &stats);
@@ -170,7 +171,7 @@ struct err *rotate_rebuild(struct loop *l)
 	_cleanup_free_ pid_t *pids = mem_realloc_array(NULL, MAX_PIDS, sizeof(*pids));
 	size_t n = engine_pids(l->line.engine, pids, MAX_PIDS);
 	struct loop_line next = {0}, old;
-	struct err *err = n ? l->ops->open(l->arg, pids, n, l->budget.rate_hz, &next) : NULL;
+	struct err *err = n ? l->ops->open(l->arg, pids, n, l->budget.rate_hz, false, &next) : NULL;
 	if (err || !n) { /* ended meanwhile, or no room: there is always a later time */
 		err_free(err);
 		l->rebuilt_ns = now_ns();
@@ -183,6 +184,7 @@ struct err *rotate_rebuild(struct loop *l)
 	err = engine_start(next.engine);
 	engine_get_stats(l->line.engine, &stats);
 	complete(l, &stats);
+	clerk_before_cut(l);
 	add_stats(&l->gone, &stats);
 	hand_over(l, l->line.profile);
 	old = l->line;

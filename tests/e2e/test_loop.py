@@ -253,3 +253,34 @@ def test_no_lockstep_with_periodic_work(csample, workload, tmp_path):
     said = float(target.wait_for("first_half").split()[1])
     share = halves["first_half"] / sum(halves.values())
     assert abs(share - said) < 0.02, (halves, said)
+
+
+def blobs(store):
+    return sorted(store.glob("blobs/*/*.pb.gz"))
+
+
+def test_the_store_is_where_profiles_go_by_default(start, workload, tmp_path):
+    """With labels from everywhere."""
+    target = workload("split")
+    env = {**os.environ, "STATE_DIRECTORY": str(tmp_path / "state"), "OTEL_SERVICE_NAME": "from-env",
+           "OTEL_RESOURCE_ATTRIBUTES": "service.name=other,deployment.environment=pro%64,host.name=h"}
+    run = start(CSAMPLE, "record", "-p", target.pid, "--loop-any", "200ms", "--label", "version=v2.4.1",
+                "--label-from", "pid,hostname,comm", env=env, stderr=subprocess.PIPE)
+    wait_until(lambda: len(blobs(tmp_path / "state/store")) >= 3, what="three blobs")
+    run.signal(signal.SIGTERM)
+    assert run.popen.wait(timeout=60) == 0
+    head = blobs(tmp_path / "state/store")[1].read_bytes()[:4096]
+    for part in ("from-env", "deployment_environment", "prod", "v2.4.1", str(target.pid), socket.gethostname(), "split"):
+        assert part.encode() in head, part
+
+
+@pytest.mark.parametrize("options, word", [
+    (["--loop", "10ms"], "1s"),
+    (["--loop", "1m", "--label", "request_id=7"], "request_id"),
+    (["--loop", "1m", "--label", "nothing"], "NAME=VALUE"),
+    (["--loop", "1m", "--label-from", "pid,moon"], "moon"),
+    (["--loop", "1m", "--max-overhead", "0"], "off"),
+])
+def test_what_is_refused(csample, options, word):
+    result = csample("record", "-p", os.getpid(), *options)
+    assert result.status == 2 and word in result.err and result.err.count("\n") == 1
