@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include <csample/clock.h>
@@ -13,6 +14,18 @@
 #include <csample/mem.h>
 
 #include "outlet.h"
+
+/* Less than half of the profile itself, so that they stay in order. */
+static int64_t spread_of(const struct pusher *p, const struct delivery *d)
+{
+	uint64_t random = 0;
+	if (!p->backend->spread_ms ||
+	    d->profile->meta.duration_ns < 2000000ULL * p->backend->spread_ms)
+		return 0;
+	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) != sizeof(random))
+		random = hash_mix(now_ns(), (uint64_t)getpid());
+	return (int64_t)(random % p->backend->spread_ms);
+}
 
 /* Backends tell profiles of a series apart by the millisecond they begin in, and one drops the
  * second. What is to be added to a profile's time. */
@@ -24,7 +37,7 @@ static int64_t shift_of(struct pusher *p, const struct delivery *d)
 		series = hash_mix(series,
 		                  hash_bytes(d->labels[i].value, strlen(d->labels[i].value)));
 	}
-	int64_t first = d->profile->meta.start_unix_ns / 1000000, ms = first;
+	int64_t first = d->profile->meta.start_unix_ns / 1000000, ms = first + spread_of(p, d);
 	size_t n = p->n_recent < RECENT ? p->n_recent : RECENT;
 	for (size_t i = 0; i < n;) {
 		if (p->recent[i].series == series && p->recent[i].ms == ms) {

@@ -170,6 +170,9 @@ struct sending {
 struct backend {
 	const char *name; /* "pyroscope": the scheme before + */
 	struct piece_limits limits;
+	/* It drops the second of two profiles of a series that begin in the same millisecond, and
+	 * recordings of many hosts begin at the same boundaries: theirs are moved by up to this. */
+	unsigned spread_ms;
 	struct err *(*request)(const struct sending *s, struct http_request *ret);
 	enum verdict (*judge)(const struct sending *s, const struct http_answer *a);
 };

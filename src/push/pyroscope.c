@@ -125,6 +125,7 @@ static enum verdict judge(const struct sending *s, const struct http_answer *a)
 const struct backend backend_pyroscope = {
         .name = "pyroscope",
         .limits = {.samples = 15000, .bytes = (size_t)1800 << 10},
+        .spread_ms = 500,
         .request = request,
         .judge = judge,
 };
