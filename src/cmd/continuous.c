@@ -72,7 +72,7 @@ struct continuous {
 
 bool options_are_continuous(const struct options *opt)
 {
-	return opt->loop_ns || opt->store || opt->listen;
+	return opt->loop_ns || opt->store || opt->listen || opt->n_push;
 }
 
 static struct err *open_session(struct continuous *c, struct session *s, const pid_t *pids,
@@ -246,11 +246,7 @@ static struct err *open_store(struct continuous *c)
 
 static struct err *open_outlets(struct continuous *c)
 {
-	const struct options *opt = c->opt;
-	struct err *err = opt->output ? open_files(c) : NULL;
-	bool somewhere = c->n_outlets || opt->listen;
-	if (!err && (opt->store || !somewhere))
-		err = open_store(c);
+	return opt->loop_ns || opt->store || opt->listen || opt->n_push;
 	return err;
 }
 

@@ -203,9 +203,43 @@ static struct err *set_delay(const struct option_row *row, const char *value, st
 	return err;
 }
 
+static struct err *set_push(const struct option_row *row, const char *value, struct options *opt)
+{
+	(void)row;
+	if (opt->n_push == OPT_MAX_PUSH)
+		return err_new(ERR_USAGE, "more than %d destinations", OPT_MAX_PUSH);
+	opt->push[opt->n_push++] = value;
+	return NULL;
+}
+
+static struct err *set_push_header(const struct option_row *row, const char *value,
+                                   struct options *opt)
+{
+	(void)row;
+	if (opt->n_push_headers == OPT_MAX_PUSH)
+		return err_new(ERR_USAGE, "more than %d headers", OPT_MAX_PUSH);
+	opt->push_headers[opt->n_push_headers++] = value;
+	return NULL;
+}
+
+static struct err *set_size(const struct option_row *row, const char *value, struct options *opt)
+{
+	struct retention keep = {0};
+	struct err *err = value_keep(value, &keep);
+	if (!err && (!keep.bytes || keep.count || keep.age_ns))
+		err = err_new(ERR_USAGE, "'%s' is not a size; use 64MiB or 1GiB", value);
+	*(uint64_t *)member(row, opt) = keep.bytes;
+	return err;
+}
+
+static struct err *set_time(const struct option_row *row, const char *value, struct options *opt)
+{
+	return value_duration(value, member(row, opt));
+}
+
 #define AT(m) offsetof(struct options, m)
 static const char what[] = "What to look at", how[] = "How", output[] = "Output",
-                  frames[] = "Frames", other[] = "Other";
+                  frames[] = "Frames", push[] = "Pushing", other[] = "Other";
 
 #define LIVE \
 	(CMD_RECORD | CMD_DUMP | CMD_DOCTOR | CMD_LIST | CMD_TOP) /* look at processes that run */
@@ -325,6 +359,34 @@ const struct option_row option_rows[] = {
 	  "collapsed: mark the kind of each frame, as _[k] for kernel, _[i] for inlined", NULL, NULL },
 	{ 0, "inverted", NULL, CMD_RECORD | CMD_CONVERT, set_flag, AT(inverted), frames,
 	  "svg, html: the root at the top (icicle) at first sight", NULL, NULL },
+	{ 0, "push", "URL", CMD_RECORD, set_push, AT(push), push,
+	  "to pyroscope+http://HOST:4040, parca+http://HOST:7070 or otlp+http://HOST:4318 (or https), a "
+	  "profile for each interval (--loop); repeatable; CSAMPLE_PUSH_TOKEN and CSAMPLE_PUSH_USER "
+	  "(user:password) in the environment are sent along", NULL, NULL },
+	{ 0, "push-spool", "DIR", CMD_RECORD, set_string, AT(push_config.spool_dir), push,
+	  "where profiles wait that are not yet delivered (default /var/lib/csample/spool, or below "
+	  "~/.local/state)", NULL, NULL },
+	{ 0, "push-spool-size", "SIZE", CMD_RECORD, set_size, AT(push_config.spool_max_bytes), push,
+	  "how much may wait for each destination (default 256MiB); the oldest are dropped, and counted",
+	  NULL, NULL },
+	{ 0, "push-tenant", "ID", CMD_RECORD, set_string, AT(push_config.tenant), push,
+	  "the tenant, as X-Scope-OrgID", NULL, NULL },
+	{ 0, "push-user-file", "FILE", CMD_RECORD, set_string, AT(push_config.user_file), push,
+	  "a file with USER:PASSWORD, for basic authentication", NULL, NULL },
+	{ 0, "push-token-file", "FILE", CMD_RECORD, set_string, AT(push_config.token_file), push,
+	  "a file with a bearer token; read anew for each request", NULL, NULL },
+	{ 0, "push-header", "NAME:VALUE|@FILE", CMD_RECORD, set_push_header, AT(push_headers), push,
+	  "a header of each request, or a file that holds one; repeatable", NULL, NULL },
+	{ 0, "push-ca", "FILE", CMD_RECORD, set_string, AT(push_config.ca_file), push,
+	  "certificates of the authorities to trust, instead of the system's", NULL, NULL },
+	{ 0, "push-cert", "FILE", CMD_RECORD, set_string, AT(push_config.cert_file), push,
+	  "a client certificate", NULL, NULL },
+	{ 0, "push-key", "FILE", CMD_RECORD, set_string, AT(push_config.key_file), push,
+	  "its key", NULL, NULL },
+	{ 0, "push-insecure", NULL, CMD_RECORD, set_flag, AT(push_config.insecure), push,
+	  "whatever certificate the server has", NULL, NULL },
+	{ 0, "push-timeout", "TIME", CMD_RECORD, set_time, AT(push_config.timeout_ns), push,
+	  "of a request (default 30s, more for large profiles)", NULL, NULL },
 	{ 'h', "help", NULL, ~0U, set_flag, AT(help), other,
 	  "this text", NULL, NULL },
 	{ 0, "no-config", NULL, ~0U, set_flag, AT(no_config), other,

@@ -19,6 +19,7 @@ enum opt_capture { OPT_CAPTURE_AUTO, OPT_CAPTURE_PREEMPT, OPT_CAPTURE_STOP };
 
 enum opt_by { OPT_BY_FUNCTIONS, OPT_BY_LINES, OPT_BY_MODULES, OPT_BY_THREADS };
 
+#define OPT_MAX_PUSH   16
 #define OPT_MAX_PIDS   256
 #define OPT_MAX_LABELS 32
 
@@ -47,8 +48,8 @@ struct options {
 	enum opt_native native;
 	enum opt_capture capture;
 	bool nonblocking;
-	bool kernel;    /* --kernel */
-	bool threads;   /* -t */
+	bool kernel;  /* --kernel */
+	bool threads; /* -t */
 	bool timeline;
 	bool functions; /* -F, --nolineno */
 	bool full_filenames;
@@ -71,7 +72,12 @@ struct options {
 	const char *listen;    /* --listen ADDRESS; NULL: not given */
 	const char *token_file;
 	bool insecure;
-	uint64_t loop_memory; /* --loop-memory, for tests: bytes; 0: not given */
+	uint64_t loop_memory;           /* --loop-memory, for tests: bytes; 0: not given */
+	const char *push[OPT_MAX_PUSH]; /* --push URL */
+	size_t n_push;
+	const char *push_headers[OPT_MAX_PUSH + 1]; /* NULL-terminated */
+	size_t n_push_headers;
+	struct push_config push_config; /* of the other --push-...; no headers, no version */
 	const char *stats_json;
 	const char *debug;     /* --debug SUBSYSTEMS */
 	const char *snapshots; /* --snapshots FILE: each snapshot, for tests */
@@ -92,6 +98,11 @@ struct options {
 	size_t n_operands;
 	char **child_argv; /* after --, NULL-terminated; NULL: none */
 };
+
+/* Adds the outlets of --push to those there are; *n counts them. A password in a URL is overwritten
+ * where the process list would show it. */
+struct err *pushing_outlets(const struct options *opt, struct outlet **outlets, size_t max,
+                            size_t *n);
 
 /* One bit for each command: which options it takes. */
 enum {

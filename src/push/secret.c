@@ -64,6 +64,27 @@ struct err *secrets_load(struct secrets *s)
 	return err;
 }
 
+/* "NAME: VALUE", or "@FILE" that holds such a line: what is on the command line is everybody's. */
+static struct err *add_header(struct secrets *s, const char *text, size_t number)
+{
+	char *header = NULL;
+	if (text[0] == '@') {
+		struct err *err = read_line(text + 1, "a header, as 'NAME: VALUE'", &header);
+		if (err)
+			return err;
+	} else {
+		header = mem_strdup(text);
+	}
+	const char *colon = strchr(header, ':');
+	if (!colon || colon == header || !printable(header) ||
+	    strcspn(header, " ") < (size_t)(colon - header)) {
+		forget(&header);
+		return err_new(ERR_USAGE, "header %zu is not of the form 'NAME: VALUE'", number);
+	}
+	s->headers[s->n_headers++] = header;
+	return NULL;
+}
+
 struct err *secrets_init(struct secrets *s, const struct http_config *config)
 {
 	const struct push_config *push = config->push;
@@ -80,15 +101,10 @@ struct err *secrets_init(struct secrets *s, const struct http_config *config)
 	while (push->headers && push->headers[n])
 		n++;
 	s->headers = mem_zalloc((n + 1) * sizeof(*s->headers));
-	for (size_t i = 0; i < n; i++) {
-		const char *header = push->headers[i], *colon = strchr(header, ':');
-		if (!colon || colon == header || !printable(header) ||
-		    strcspn(header, " ") < (size_t)(colon - header))
-			return err_new(ERR_USAGE, "header %zu is not of the form 'NAME: VALUE'",
-			               i + 1); /* without it: it may hold a secret */
-		s->headers[s->n_headers++] = mem_strdup(header);
-	}
-	return secrets_load(s);
+	struct err *err = NULL;
+	for (size_t i = 0; i < n && !err; i++)
+		err = add_header(s, push->headers[i], i + 1);
+	return err ? err : secrets_load(s);
 }
 
 static void mask(const char *secret, char *text)
