@@ -62,12 +62,12 @@ class Server:
     an int or (int, {header: value}, body): that status, nothing stored; or a function of (path, headers,
     body) that gives one of these."""
 
-    def __init__(self, plan=(), tls=None):
+    def __init__(self, plan=(), tls=None, port=0):
         self.plan, self.stored, self.seen, self.times = list(plan), [], [], []
         self.lock, self.over = threading.Lock(), threading.Event()
         self.default = "ok"
         self.tls = tls
-        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener = socket.create_server(("127.0.0.1", port))
         self.port = self.listener.getsockname()[1]
         self.threads = [threading.Thread(target=self.accept, daemon=True)]
         self.threads[0].start()

@@ -270,6 +270,84 @@ def test_killed_at_any_moment(server, push, small):
     assert twice <= kills
 
 
+def test_hosts_that_begin_together_do_not_share_a_millisecond(server, push, small):
+    """Pyroscope drops the second of two profiles of a series and a millisecond."""
+    s, other = server(), server()
+    assert counts(push(url_of("pyroscope", s), small, "--count", 16, "--wait", 30))["delivered"] == 16
+    assert counts(push(url_of("parca", other), small, "--count", 16, "--wait", 30))["delivered"] == 16
+    moved, as_they_were = ({(p.time_ns // 10**6 - s.stored[0].time_ns // 10**6) % 10_000 for p in x.stored}
+                           for x in (s, other))
+    assert len(moved) >= 8 and len(as_they_were) <= 2
+    times = [p.time_ns for p in s.stored]
+    assert all(9.4e9 < b - a < 10.6e9 for a, b in zip(times, times[1:]))
+
+
+def test_record_pushes_each_interval(server, csample, workload, tmp_path):
+    target = workload("split")
+    environment = dict(os.environ, XDG_STATE_HOME=str(tmp_path / "state"))
+    environment.pop("STATE_DIRECTORY", None)
+    servers = {backend: server("ok", 503, "reset") for backend in BACKENDS}
+    urls = [f"--push={url_of(backend, s).replace('//', '//me:hidden@')}" for backend, s in servers.items()]
+    seen = []
+
+    def look(_path, _headers, _body):
+        for process in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                arguments = process.read_bytes()
+            except OSError:
+                continue
+            if b"--push" in arguments and str(target.pid).encode() in arguments:
+                seen.append(arguments)
+        return "ok"
+    servers["parca"].plan.append(look)
+    done = csample("record", "-p", target.pid, "--loop", "1s", "-d", "4", *urls, "--label", "service_name=split", "--label",
+                   "env=test", "--push-tenant", "team-a", env=environment)
+    assert done.status == 0, done
+    said = int(next(line for line in done.err.splitlines() if "profiles," in line).split(" samples")[0].split()[-1])
+    for backend in ("pyroscope", "parca"):
+        stored = servers[backend].stored
+        assert len(stored) >= 4
+        assert sum(p.samples()[1] for p in stored) == said, done
+        assert all(p.labels["service_name"] == "split" and p.labels["env"] == "test" for p in stored)
+        assert all(p.headers["X-Scope-OrgID"] == "team-a" for p in stored)
+        assert all(b"seventy" in p.pprof for p in stored[1:-1])
+    assert len(servers["otlp"].stored) == len(servers["parca"].stored)
+    assert seen and not any(b"hidden" in arguments for arguments in seen)
+    assert "hidden" not in done.err
+    assert list((tmp_path / "state/csample/spool").glob("*/0")) and not list(tmp_path.glob("state/csample/spool/*/*/*"))
+
+
+def test_record_ends_in_time_and_the_next_one_delivers(server, csample, workload, tmp_path):
+    target = workload("split")
+    dead = server()
+    port = dead.port
+    dead.stop()
+    options = ["--loop", "1s", "--push", f"parca+http://127.0.0.1:{port}", "--push-spool", tmp_path / "spool"]
+    first = csample("record", "-p", target.pid, "-d", "2", *options)
+    assert first.status == 0 and "they wait in" in first.err, first
+    waiting = len(list((tmp_path / "spool").glob("*/0/*.profile")))
+    assert waiting >= 2
+    alive = server(port=port)
+    second = csample("record", "-p", target.pid, "-d", "1", *options)
+    assert second.status == 0 and "they wait in" not in second.err, second
+    times = [p.time_ns for p in alive.stored]
+    assert len(times) > waiting and times == sorted(times)
+
+
+@pytest.mark.parametrize("options, said", [
+    (["--push", "http://localhost:4040"], "use pyroscope+http://HOST:4040"),
+    (["--push", "parca+http://x:hidden@localhost/?a"], "cannot push to 'localhost/?a': it may not have a query"),
+    (["--push", "parca+http://localhost", "--push-spool-size", "7d"], "is not a size"),
+    (["--push", "parca+http://localhost", "--push-token-file", "/nonexistent/t"], "cannot read a token from '/nonexistent/t'"),
+    (["--push", "parca+http://localhost", "--push-tenant", "a b"], "'a b' is no tenant"),
+    (["--push", "parca+http://localhost", "--push-header", "hidden"], "header 1 is not of the form"),
+    (["--push", "parca+http://localhost", "--push-spool", "/proc/x"], "cannot keep profiles to be pushed in '/proc/x"),
+])
+def test_mistakes_are_told(csample, workload, options, said):
+    done = csample("record", "-p", os.getpid(), "--loop", "1s", *options)
+    assert done.status in (1, 2) and said in done.err and "hidden" not in done.err, done
+
+
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
     if not shutil.which("openssl"):
