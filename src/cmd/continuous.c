@@ -227,6 +227,11 @@ static struct err *open_files(struct continuous *c)
 	if (!format)
 		return err_new(ERR_USAGE, "'%s' does not tell a format: use one of %s",
 		               opt->format ? opt->format : opt->output, known);
+	if (format->timeline || opt->timeline)
+		return err_new(ERR_USAGE,
+		               "--loop keeps no times of samples, which %s asks for: leave out one "
+		               "of the two",
+		               format->timeline ? format->name : "--timeline");
 	struct err *err =
 	        outlet_files(opt->output, format, &emit, &opt->keep, &c->outlets[c->n_outlets]);
 	c->n_outlets += !err;

@@ -51,6 +51,7 @@ def test_version(csample):
     ("record -p 1 -f bogus", "use svg, html, collapsed"),
     ("record -p 1 -f out.bogus", "use svg, html, collapsed"),
     ("record -p 1 -f a.svg -o b.svg", "-o b.svg"),
+    ("record -p 1 --loop 1m -o a.%t.trace.json", "chrometrace"),
     ("record -p 1 -e gpu", "cpu|cycles|wall"),
     ("record -p 1 -- true", "only one"),
     ("record", "-p PID"),

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -157,20 +158,32 @@ def profiler_cli(tmp_path_factory):
     script = from_npm("@firefox-devtools/profiler-cli", PROFILER_CLI) / "dist/profiler-cli.js"
     env = dict(os.environ, HOME=str(tmp_path_factory.mktemp("profiler")))
 
-    def run(*args):
-        done = subprocess.run(["node", script, *args], env=env, capture_output=True, text=True,
-                              timeout=60)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+    daemons = []
 
+    def run(*args):
+        done = subprocess.run(["node", script, *args, "--session", "it"], env=env, capture_output=True, text=True, timeout=60)
+        return done.stdout if done.returncode == 0 else None
+
+    def load(path):
+        """What its "load" starts, which gives up after half a second."""
+        daemons.append(subprocess.Popen(["node", script, "--daemon", path, "--session", "it"], env=env,
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        end = time.monotonic() + 120
+        while not run("profile", "info"):
+            assert daemons[-1].poll() is None and time.monotonic() < end, "profiler-cli does not load it"
+            time.sleep(0.1)
+
+    run.load = load
     yield run
-    run("stop", "--all")
+    for daemon in daemons:
+        daemon.kill()
+        daemon.wait()
 
 
 def test_firefox_profiler_reads_it(profiler_cli, tmp_path):
     path = tmp_path / "app.firefox.json"
     emit(STACKS, "firefox", "--title", "app", path=path)
-    profiler_cli("load", str(path))
+    profiler_cli.load(path)
     info = profiler_cli("profile", "info")
     assert "Name: app" in info and "2 threads across 1 processes" in info
     assert "main [tid 1]" in info and "worker [tid 2]" in info
