@@ -251,7 +251,13 @@ static struct err *open_store(struct continuous *c)
 
 static struct err *open_outlets(struct continuous *c)
 {
-	return opt->loop_ns || opt->store || opt->listen || opt->n_push;
+	const struct options *opt = c->opt;
+	struct err *err = opt->output ? open_files(c) : NULL;
+	if (!err)
+		err = pushing_outlets(opt, c->outlets, MAX_OUTLETS, &c->n_outlets);
+	bool somewhere = c->n_outlets || opt->listen;
+	if (!err && (opt->store || !somewhere))
+		err = open_store(c);
 	return err;
 }
 
