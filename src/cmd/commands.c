@@ -51,6 +51,25 @@ const struct command commands[] = {
 	  "  csample report app.json --peek '^parse_'\n"
 	  "  csample report app.pb.gz --list main\n",
 	  cmd_report },
+	{ CMD_QUERY, "query", "merge profiles of the store",
+	  "SELECTOR [--from TIME] [--to TIME] [-o FILE] [OPTIONS]",
+	  "Merges the stored profiles that match and that began in that time (the last hour, unless\n"
+	  "--from says more), and prints the table of report or, with -o or -f, writes a profile.\n"
+	  "A selector is as Prometheus has it: TYPE{LABEL=\"...\", OTHER!=\"...\"}, =~ and !~ with regular\n"
+	  "expressions for the whole value.",
+	  "  csample query 'process_cpu{service_name=\"checkout\",version=~\"v2.*\"}'\n"
+	  "  csample query process_cpu --from today -o today.svg\n"
+	  "  csample query 'process_cpu{env=\"prod\"}' --from -7d --by version -o versions.svg\n",
+	  cmd_query },
+	{ CMD_STORE, "store", "list, trim or check the store",
+	  "ls [SELECTOR] | gc --keep HOW_MUCH | check [--repair]",
+	  "The store is a directory of pprof files with an index. ls lists what is there, gc deletes\n"
+	  "the oldest until no more than --keep allows is left, check compares index and files.",
+	  "  csample store ls --from -1h\n"
+	  "  csample store ls 'process_cpu{service_name=\"checkout\"}' --json | jq -r '.[].path'\n"
+	  "  csample store gc --keep 7d,2G\n"
+	  "  csample store check --repair\n",
+	  cmd_store },
 	{ CMD_DOCTOR, "doctor", "what works here, what does not, and how to fix it",
 	  "[-p PID] [-j]",
 	  "Tries what sampling needs with the privileges csample has now, on a process or, without\n"

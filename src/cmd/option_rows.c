@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <csample/mem.h>
 #include <csample/outlet.h>
@@ -237,6 +238,25 @@ static struct err *set_time(const struct option_row *row, const char *value, str
 	return value_duration(value, member(row, opt));
 }
 
+static int64_t now_unix_ns(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static struct err *set_from(const struct option_row *row, const char *value, struct options *opt)
+{
+	opt->from_set = true;
+	return value_time(value, now_unix_ns(), member(row, opt));
+}
+
+static struct err *set_to(const struct option_row *row, const char *value, struct options *opt)
+{
+	opt->to_set = true;
+	return value_time(value, now_unix_ns(), member(row, opt));
+}
+
 #define AT(m) offsetof(struct options, m)
 static const char what[] = "What to look at", how[] = "How", output[] = "Output",
                   frames[] = "Frames", push[] = "Pushing", other[] = "Other";
@@ -274,6 +294,14 @@ const struct option_row option_rows[] = {
 	  "threads that wait too: the same as -e wall", NULL, NULL },
 	{ 'g', "gil", NULL, CMD_RECORD, set_flag, AT(gil), what,
 	  "Python: only threads that hold the GIL", NULL, NULL },
+	{ 0, "store", "DIR", CMD_QUERY | CMD_STORE, set_string, AT(store), what,
+	  "the store (default: $STATE_DIRECTORY/store, /var/lib/csample/store for root, else below "
+	  "~/.local/state)", NULL, NULL },
+	{ 0, "from", "TIME", CMD_QUERY | CMD_STORE, set_from, AT(from_ns), what,
+	  "profiles that began then or later: -1h (query's default), today, 2026-11-21, "
+	  "2026-11-21T08:30:00Z, seconds since 1970", NULL, NULL },
+	{ 0, "to", "TIME", CMD_QUERY | CMD_STORE, set_to, AT(to_ns), what,
+	  "and before that time (default: now)", NULL, NULL },
 	{ 'd', "duration", "TIME", CMD_RECORD, set_duration, AT(duration_ns), how,
 	  "30, 30s, 5m, 1h, 250ms; 0 or unlimited (default): until Ctrl-C or the process ends", NULL, NULL },
 	{ 'r', "rate", "HZ", CMD_RECORD | CMD_TOP, set_rate, AT(rate_hz), how,
@@ -288,17 +316,21 @@ const struct option_row option_rows[] = {
 	  "csample does not use more of a core (default 1%)", NULL, NULL },
 	{ 0, "top", NULL, CMD_REPORT, set_flag, AT(top), how,
 	  "a table of what took most (the default)", NULL, NULL },
-	{ 0, "tree", NULL, CMD_REPORT, set_flag, AT(tree), how,
+	{ 0, "tree", NULL, CMD_REPORT | CMD_QUERY, set_flag, AT(tree), how,
 	  "each row of it with its callers above and what it calls below", NULL, NULL },
-	{ 0, "peek", "REGEX", CMD_REPORT, set_string, AT(peek), how,
+	{ 0, "peek", "REGEX", CMD_REPORT | CMD_QUERY, set_string, AT(peek), how,
 	  "the same for functions that match", NULL, NULL },
 	{ 0, "list", "REGEX", CMD_REPORT, set_string, AT(list), how,
 	  "figures per line of functions that match, with source where that is here", NULL, NULL },
 	{ 0, "by", "functions|lines|modules|threads", CMD_REPORT | CMD_TOP, set_choice, AT(by), how,
 	  "what a row is (default: a function)", NULL, NULL },
-	{ 0, "cum", NULL, CMD_REPORT | CMD_TOP, set_flag, AT(by_total), how,
+	{ 0, "cum", NULL, CMD_REPORT | CMD_TOP | CMD_QUERY, set_flag, AT(by_total), how,
 	  "sort by the time of a function and all it calls, not by its own", NULL, NULL },
-	{ 'n', "rows", "N", CMD_REPORT, set_rows, AT(rows), how,
+	{ 0, "by", "LABEL", CMD_QUERY, set_string, AT(by_label), how,
+	  "a root for each value of a label, to compare them", NULL, NULL },
+	{ 0, "repair", NULL, CMD_STORE, set_flag, AT(repair), how,
+	  "check: mend what is not right", NULL, NULL },
+	{ 'n', "rows", "N", CMD_REPORT | CMD_QUERY, set_rows, AT(rows), how,
 	  "at most N rows (default 20; 0: all)", NULL, NULL },
 	{ 0, "batch", NULL, CMD_TOP, set_flag, AT(batch), output,
 	  "print tables as text, one after the other, as where there is no terminal", NULL, NULL },
@@ -308,11 +340,13 @@ const struct option_row option_rows[] = {
 	  "how long an interval is: 1s (default), 500ms, 10 (seconds)", NULL, NULL },
 	{ 0, "rows", "N", CMD_TOP, set_rows, AT(rows), output,
 	  "--batch and --json: at most N rows (default 20; 0: all)", NULL, NULL },
-	{ 'o', "output", "FILE", CMD_RECORD | CMD_SNAPSHOT, set_string, AT(output), output,
+	{ 'o', "output", "FILE", CMD_RECORD | CMD_SNAPSHOT | CMD_QUERY, set_string, AT(output), output,
 	  "write to FILE; its ending gives the format; - is stdout", NULL, NULL },
-	{ 'f', "format", "FORMAT", CMD_RECORD | CMD_CONVERT, set_string, AT(format), output,
+	{ 'f', "format", "FORMAT", CMD_RECORD | CMD_CONVERT | CMD_QUERY, set_string, AT(format), output,
 	  "svg (default), html, collapsed (default on stdout), pprof, speedscope, chrometrace, firefox or json", NULL, NULL },
-	{ 'j', "json", NULL, CMD_DUMP | CMD_DOCTOR | CMD_LIST | CMD_TOP | CMD_VERSION, set_flag, AT(json), output,
+	{ 0, "keep", "COUNT|AGE|SIZE", CMD_STORE, set_keep, AT(keep), output,
+	  "how much is kept: 100 (profiles), 7d, 2G, or several: 7d,2G; the oldest go", NULL, NULL },
+	{ 'j', "json", NULL, CMD_DUMP | CMD_DOCTOR | CMD_LIST | CMD_TOP | CMD_VERSION | CMD_STORE, set_flag, AT(json), output,
 	  "print JSON; top: a line for each interval", NULL, NULL },
 	{ 0, "loop", "TIME", CMD_RECORD, set_interval, AT(loop_ns), output,
 	  "one profile for each interval (10s, 1m), until it is ended; processes that end and come back "
@@ -347,17 +381,17 @@ const struct option_row option_rows[] = {
 	  "tell threads apart: the thread is the root of its stacks", NULL, NULL },
 	{ 0, "timeline", NULL, CMD_RECORD, set_flag, AT(timeline), frames,
 	  "keep when each sample was, for chrometrace, firefox, speedscope and json", NULL, NULL },
-	{ 'F', "function", NULL, CMD_RECORD | CMD_CONVERT, set_flag, AT(functions), frames,
+	{ 'F', "function", NULL, CMD_RECORD | CMD_CONVERT | CMD_QUERY, set_flag, AT(functions), frames,
 	  "names without lines", "nolineno", NULL },
 	{ 'l', "locals", NULL, CMD_DUMP | CMD_SNAPSHOT, set_flag, AT(locals), frames,
 	  "arguments and local variables of Python frames", NULL, NULL },
 	{ 0, "kernel", NULL, CMD_RECORD | CMD_TOP, set_flag, AT(kernel), frames,
 	  "kernel frames too", NULL, NULL },
-	{ 0, "full-filenames", NULL, CMD_RECORD | CMD_DUMP | CMD_CONVERT | CMD_TOP, set_flag, AT(full_filenames), frames,
+	{ 0, "full-filenames", NULL, CMD_RECORD | CMD_DUMP | CMD_CONVERT | CMD_TOP | CMD_QUERY, set_flag, AT(full_filenames), frames,
 	  "whole paths, not only their last part", NULL, NULL },
-	{ 0, "annotate", NULL, CMD_RECORD | CMD_CONVERT, set_flag, AT(annotate), frames,
+	{ 0, "annotate", NULL, CMD_RECORD | CMD_CONVERT | CMD_QUERY, set_flag, AT(annotate), frames,
 	  "collapsed: mark the kind of each frame, as _[k] for kernel, _[i] for inlined", NULL, NULL },
-	{ 0, "inverted", NULL, CMD_RECORD | CMD_CONVERT, set_flag, AT(inverted), frames,
+	{ 0, "inverted", NULL, CMD_RECORD | CMD_CONVERT | CMD_QUERY, set_flag, AT(inverted), frames,
 	  "svg, html: the root at the top (icicle) at first sight", NULL, NULL },
 	{ 0, "push", "URL", CMD_RECORD, set_push, AT(push), push,
 	  "to pyroscope+http://HOST:4040, parca+http://HOST:7070 or otlp+http://HOST:4318 (or https), a "

@@ -205,7 +205,9 @@ static struct err *positional(struct cursor *c, const char *word)
 		c->opt->topic = word;
 		return NULL;
 	}
-	size_t max_operands = c->command->bit == CMD_CONVERT ? 2 : c->command->bit == CMD_REPORT;
+	size_t max_operands = c->command->bit & (CMD_CONVERT | CMD_STORE)
+	                              ? 2
+	                              : !!(c->command->bit & (CMD_REPORT | CMD_QUERY));
 	if (c->opt->n_operands < max_operands) {
 		c->opt->operands[c->opt->n_operands++] = word;
 		return NULL;
@@ -276,6 +278,11 @@ static struct err *check(const struct command *command, struct options *opt)
 		return err_new(ERR_USAGE, "-p PID and -o FILE are needed");
 	if (command->bit == CMD_CONVERT && opt->n_operands < 2)
 		return err_new(ERR_USAGE, "from which file to which? csample convert IN OUT");
+	if (command->bit == CMD_QUERY && !opt->n_operands)
+		return err_new(ERR_USAGE,
+		               "of what? csample query 'process_cpu{service_name=\"...\"}'");
+	if (command->bit == CMD_STORE && !opt->n_operands)
+		return err_new(ERR_USAGE, "what to do? csample store ls, gc or check");
 	if (command->bit == CMD_REPORT && !opt->n_operands)
 		return err_new(ERR_USAGE, "of which file? csample report FILE");
 	if (opt->top + opt->tree + !!opt->peek + !!opt->list > 1)

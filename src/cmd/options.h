@@ -89,6 +89,10 @@ struct options {
 	const char *peek, *list; /* regular expressions; NULL: not given */
 	enum opt_by by;
 	size_t rows; /* 0: all */
+	/* query, store: */
+	bool from_set, to_set, repair;
+	int64_t from_ns, to_ns;
+	const char *by_label; /* query: NULL: not given */
 	/* top: */
 	bool batch;
 	uint64_t delay_ns;
@@ -188,6 +192,8 @@ struct err *value_duration(const char *s, uint64_t *ns_ret); /* 30 30s 5m 1h 250
 struct err *value_rate(const char *s, double *hz_ret);       /* 0 < rate <= 10000 */
 struct err *value_pid(const char *s, pid_t *ret);            /* decimal, or 0x... */
 
+/* now -1h now-7d today 2026-11-21 2026-11-21T08:30:00Z 1700000000: ns since 1970. */
+struct err *value_time(const char *s, int64_t now_ns, int64_t *ret);
 /* 100 7d 2G, or several of them: "7d,2G". *ret is what was said, and no more. */
 struct err *value_keep(const char *s, struct retention *ret);
 
@@ -207,6 +213,8 @@ struct err *cmd_list(const struct options *opt, int *status);
 struct err *cmd_snapshot(const struct options *opt, int *status);
 struct err *cmd_report(const struct options *opt, int *status);
 struct err *cmd_convert(const struct options *opt, int *status);
+struct err *cmd_query(const struct options *opt, int *status);
+struct err *cmd_store(const struct options *opt, int *status);
 struct err *cmd_version(const struct options *opt, int *status);
 struct err *cmd_help(const struct options *opt, int *status);
 

@@ -215,33 +215,39 @@ static struct err *print_matching(struct report *r, const struct options *opt)
 	return n ? NULL : err_new(ERR_FORMAT, "no function matches '%s'", text);
 }
 
-struct err *cmd_report(const struct options *opt, int *status)
+struct err *report_print(const struct profile *p, const struct options *opt)
 {
-	(void)status;
 	static const enum view_kind kinds[] = {[OPT_BY_FUNCTIONS] = VIEW_FUNCTIONS,
 	                                       [OPT_BY_LINES] = VIEW_LINES,
 	                                       [OPT_BY_MODULES] = VIEW_MODULES,
 	                                       [OPT_BY_THREADS] = VIEW_THREADS};
 	struct view_config config = {.kind = opt->list ? VIEW_LINES : kinds[opt->by]};
-	struct strings *strings = strings_create();
-	struct profile *p = profile_create(strings);
-	struct err *err = profile_read(opt->operands[0], p);
 	struct report r = {.p = p,
 	                   .value = p->total[1] ? 1 : 0,
 	                   .by_total = opt->by_total,
 	                   .n_rows = opt->rows ? opt->rows : SIZE_MAX,
 	                   .out = stdout};
-	if (!err) {
-		r.view = view_create(p, &config);
-		view_update(r.view);
-		if (opt->peek || opt->list)
-			err = print_matching(&r, opt);
-		else if (opt->tree)
-			print_graph(&r, NULL);
-		else
-			print_top(&r);
-	}
+	struct err *err = NULL;
+	r.view = view_create(p, &config);
+	view_update(r.view);
+	if (opt->peek || opt->list)
+		err = print_matching(&r, opt);
+	else if (opt->tree)
+		print_graph(&r, NULL);
+	else
+		print_top(&r);
 	view_destroy(r.view);
+	return err;
+}
+
+struct err *cmd_report(const struct options *opt, int *status)
+{
+	(void)status;
+	struct strings *strings = strings_create();
+	struct profile *p = profile_create(strings);
+	struct err *err = profile_read(opt->operands[0], p);
+	if (!err)
+		err = report_print(p, opt);
 	profile_destroy(p);
 	strings_destroy(strings);
 	return err;

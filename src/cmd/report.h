@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include <csample/err.h>
 #include <csample/view.h>
 
 struct report {
@@ -17,6 +18,10 @@ struct report {
 	size_t n_rows; /* at most */
 	FILE *out;
 };
+
+/* The tables that the options ask for, of a profile, on stdout. */
+struct options;
+struct err *report_print(const struct profile *p, const struct options *opt);
 
 /* "1.25s", "30.00ms", or a count; in text, which it returns. */
 const char *report_value(const struct report *r, uint64_t value, char text[static 32]);

@@ -46,8 +46,10 @@ struct reader {
 	int count, time;   /* which of a sample's values; -1: none */
 	uint64_t scale_ns; /* of the time */
 	uint64_t count_ns; /* where only samples are counted: the time each stands for */
-	struct map64 functions, mappings, locations; /* by id: index + 1 */
-	uint64_t seed; /* the file chooses its ids: not which of them collide */
+	/* By id: index + 1; empty where ids are 1 to n in order, as csample and most write them. */
+	struct map64 functions, mappings, locations;
+	const char **texts; /* per string of the table, what it is interned as; NULL: not yet */
+	uint64_t seed;      /* the file chooses its ids: not which of them collide */
 	uint32_t *own_mappings, *own_locations; /* by index, their number in p */
 };
 
@@ -56,8 +58,29 @@ static const char *str(const struct reader *r, int64_t i)
 {
 	if (i <= 0 || (uint64_t)i >= r->pb->n_string_table || !r->pb->string_table[i][0])
 		return NULL;
-	return intern(r->p->strings, r->pb->string_table[i]);
+	if (!r->texts[i])
+		r->texts[i] = intern(r->p->strings, r->pb->string_table[i]);
+	return r->texts[i];
 }
+
+/* The index + 1 of an id; 0: there is none. */
+static size_t index_of(const struct reader *r, const struct map64 *map, size_t n, uint64_t id)
+{
+	if (!map->n)
+		return id <= n ? (size_t)id : 0;
+	const uint64_t *at = map64_get(map, id ^ r->seed);
+	return at ? (size_t)*at : 0;
+}
+
+/* Fills map unless the ids say themselves where they are. */
+#define NOTE_IDS(r, map, items, n)                                                       \
+	do {                                                                             \
+		bool dense = true;                                                       \
+		for (size_t note_i = 0; note_i < (n); note_i++)                          \
+			dense &= (items)[note_i]->id == note_i + 1;                      \
+		for (size_t note_i = 0; note_i < (n) && !dense; note_i++)                \
+			*map64_put((map), (items)[note_i]->id ^ (r)->seed) = note_i + 1; \
+	} while (0)
 
 static uint64_t nanoseconds_of(const char *unit)
 {
@@ -153,19 +176,19 @@ static void read_mappings(struct reader *r)
 		        .has_inlines = m->has_inline_frames,
 		};
 		r->own_mappings[i] = profile_mapping(r->p, &mapping);
-		*map64_put(&r->mappings, m->id ^ r->seed) = i + 1;
 	}
-	for (size_t i = 0; i < pb->n_function; i++)
-		*map64_put(&r->functions, pb->function[i]->id ^ r->seed) = i + 1;
+	NOTE_IDS(r, &r->mappings, pb->mapping, pb->n_mapping);
+	NOTE_IDS(r, &r->functions, pb->function, pb->n_function);
+	NOTE_IDS(r, &r->locations, pb->location, pb->n_location);
 }
 
 static struct frame frame_of(struct reader *r, const Perftools__Profiles__Line *line,
                              const char *module, bool outermost)
 {
 	struct frame f = {.module = module};
-	const uint64_t *i = map64_get(&r->functions, line->function_id ^ r->seed);
+	size_t i = index_of(r, &r->functions, r->pb->n_function, line->function_id);
 	if (i) {
-		const Perftools__Profiles__Function *function = r->pb->function[*i - 1];
+		const Perftools__Profiles__Function *function = r->pb->function[i - 1];
 		f.function = str(r, function->name);
 		if (!f.function)
 			f.function = str(r, function->system_name);
@@ -184,10 +207,10 @@ static void read_location(struct reader *r, size_t at)
 	const Perftools__Profiles__Location *l = r->pb->location[at];
 	struct frame frames[READ_MAX_FRAMES];
 	struct location loc = {.address = l->address, .frames = frames};
-	const uint64_t *mapping = map64_get(&r->mappings, l->mapping_id ^ r->seed);
+	size_t mapping = index_of(r, &r->mappings, r->pb->n_mapping, l->mapping_id);
 	const char *module = NULL;
 	if (l->mapping_id && mapping) {
-		loc.mapping = r->own_mappings[*mapping - 1];
+		loc.mapping = r->own_mappings[mapping - 1];
 		module = r->p->mappings[loc.mapping - 1].file;
 	}
 	for (; loc.n_frames < l->n_line && loc.n_frames < READ_MAX_FRAMES; loc.n_frames++) {
@@ -210,7 +233,6 @@ static void read_location(struct reader *r, size_t at)
 		r->own_locations[at] = NO_LOCATION;
 	else
 		r->own_locations[at] = profile_add_location(r->p, &loc);
-	*map64_put(&r->locations, l->id ^ r->seed) = at + 1;
 }
 
 /* The root that the labels "process" and "pid", or "thread" and "tid", stand for. */
@@ -283,11 +305,11 @@ static struct err *read_sample(struct reader *r, const Perftools__Profiles__Samp
 	if (!err)
 		err = add_root(r, s, false, &node);
 	for (size_t i = s->n_location_id; !err && i-- > 0;) {
-		const uint64_t *at = map64_get(&r->locations, s->location_id[i] ^ r->seed);
+		size_t at = index_of(r, &r->locations, r->pb->n_location, s->location_id[i]);
 		if (!at)
 			return err_new(ERR_FORMAT, "a sample has a location that is not there");
-		if (r->own_locations[*at - 1] != NO_LOCATION)
-			node = profile_child(p, node, r->own_locations[*at - 1]);
+		if (r->own_locations[at - 1] != NO_LOCATION)
+			node = profile_child(p, node, r->own_locations[at - 1]);
 	}
 	if (!err)
 		profile_add_to_node(p, node, values);
@@ -313,6 +335,7 @@ struct err *pprof_read(const char *bytes, size_t len, struct profile *p)
 	struct reader r = {.pb = pb, .p = p};
 	if (getrandom(&r.seed, sizeof(r.seed), GRND_NONBLOCK) != sizeof(r.seed))
 		r.seed = (uintptr_t)pb;
+	r.texts = mem_zalloc((pb->n_string_table + 1) * sizeof(*r.texts));
 	struct err *err = choose_values(&r);
 	if (!err) {
 		read_meta(&r);
@@ -327,6 +350,7 @@ struct err *pprof_read(const char *bytes, size_t len, struct profile *p)
 	map64_free(&r.functions);
 	map64_free(&r.mappings);
 	map64_free(&r.locations);
+	free(r.texts);
 	free(r.own_mappings);
 	free(r.own_locations);
 	return err;
