@@ -156,10 +156,20 @@ install: $(BIN)
 	install -D -m 644 README.md $(DESTDIR)$(PREFIX)/share/doc/csample/README.md
 	install -D -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/csample/LICENSE
 
+# A Debian package of this release, and an archive that runs on others too.
+deb: $(BIN)
+	$(Q)scripts/make-deb $(BIN) build
+dist-bin: $(BIN)
+	$(Q)scripts/make-dist-bin $(BIN) build
+
+# They are installed in other systems, made for that: minutes, and needs root and a Debian mirror.
+check-packages: $(BIN)
+	$(Q)CSAMPLE_TEST_PACKAGES=1 CSAMPLE=$(abspath $(BIN)) $(PYTHON) -m pytest -q -rs tests/e2e/test_packages.py
+
 clean:
 	rm -rf build
 
-.PHONY: all tests check check-backends bench fuzz fmt lint check-aarch64 install clean
+.PHONY: all tests check check-backends bench fuzz fmt lint check-aarch64 install deb dist-bin check-packages clean
 FORCE:
 .SECONDARY:
 -include $(OBJ:.o=.d) $(B)/src/main.d $(TEST_BIN:=.d) $(TOOL_BIN:=.d)
