@@ -44,12 +44,12 @@ def test_defaults_and_who_has_the_last_word(configured, sleeping):
 def test_values_and_endings(configured, workload, tmp_path):
     target = workload("split", "60").pid
     stats, out = tmp_path / "stats", tmp_path / "out.folded"
-    text = "format = pprof\nduration = 300ms\nrate = 222\n"
+    text = "format = pprof\nduration = 1s\nrate = 222\n"
     result = configured(text, "record", "-p", target, "-o", "-", "--stats-json", stats, binary=True)
     assert result.status == 0 and gzip.decompress(result.out)
     assert json.loads(stats.read_text())["rate_asked"] == 222
-    assert configured(text, "record", "-p", target, "-r", "50", "-o", out, "--stats-json", stats).status == 0
-    assert json.loads(stats.read_text())["rate_asked"] == 50
+    assert configured(text, "record", "-p", target, "-r", "333", "-o", out, "--stats-json", stats).status == 0
+    assert json.loads(stats.read_text())["rate_asked"] == 333
     assert "main" in out.read_text()
 
 
