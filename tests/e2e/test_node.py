@@ -10,7 +10,7 @@ import threading
 import pytest
 
 import nodes
-from conftest import ROOT, frame_name, functions_of, share_of, state_of, wait_until
+from conftest import ROOT, built, frame_name, functions_of, share_of, state_of, wait_until
 
 WORKLOADS = ROOT / "tests/workloads/node"
 PLACES = WORKLOADS / "places.js"
@@ -235,6 +235,40 @@ def test_hot_handler_of_a_server(record, start, major):
     called = [stack for stack in stacks if frame_name(stack[-1]) == "planted"]
     assert any([frame_name(f) for f in s[-4:-1]][:2] == ["Report.render", "Array.prototype.map"] for s in called), called
     assert any(frame_name(f) == "handle" for stack in stacks for f in stack), "Express's own functions"
+
+
+def in_order(stack, names):
+    rest = iter(frame_name(f) for f in stack)
+    return all(any(re.search(name, f) for f in rest) for name in names)
+
+
+# From the root to the leaf: what an add-on, libuv's pool and V8's own threads run.
+NATIVE_STACKS = (
+    ("^_start$", "^uv_run$", "^callAddon$", "^addon_work$", "^addon_rounds$", "^addon_mix$"),
+    ("^start_thread$|^_?_?clone3?$", "^worker$", "(?i)pbkdf2|sha512"),
+    ("^start_thread$|^_?_?clone3?$", "^worker$", "deflate"),
+    ("^start_thread$|^_?_?clone3?$", "v8::platform::", r"^\(garbage collector\)$"),
+    ("^_start$", r"^\(garbage collector\)$"),
+)
+
+
+@pytest.mark.parametrize("major", [m for m in nodes.ALL if m in ("16", "18", "24", "26")])
+def test_native_code_leads_to_its_roots(record, start, tmp_path, major):
+    exe = nodes.require(major)
+    addon = tmp_path / "addon.node"
+    addon.write_bytes(built("node_addon", "shared").read_bytes())
+    target = start(exe, "--no-opt", WORKLOADS / "native.js", addon)
+    target.wait_for("ready")
+    missing, rooted, samples = list(NATIVE_STACKS), 0, 0
+    for _ in range(5):  # what a busy machine did not run, it runs later
+        stacks, stats, result = record(target.pid, "-d", "1", "-r", "500")
+        rooted += stats["rooted"] * stats["samples"]
+        samples += stats["samples"]
+        missing = [names for names in missing if not any(in_order(s, names) for s in stacks)]
+        if not missing:
+            break
+    assert not missing, result
+    assert rooted / samples > 0.95, result
 
 
 def test_debians_library(csample, start):
