@@ -35,6 +35,9 @@ const struct mapping *maps_find(const struct maps *maps, uint64_t addr);
 /* Parses the text of a maps file (not NUL-terminated). Pure: images are left NULL. Lines that do
  * not parse are skipped. The caller frees with maps_deinit(). */
 void maps_parse(const char *text, size_t len, struct strings *strings, struct maps *ret);
+/* What was generated code in the old maps still is, though it may be written to at this moment:
+ * such parts of fresh are marked executable. */
+void maps_keep_code(struct maps *fresh, const struct maps *old);
 void maps_deinit(struct maps *maps);
 
 struct target {

@@ -139,7 +139,10 @@ static void take_sample(struct engine *e, struct process *p, const struct snapsh
 		e->stats.lost[LOSS_EXEC] += p->execed;
 		return;
 	}
-	bool known = maps_find(&p->target->maps, snap->regs.r[REG_PC]);
+	/* What runs is code: if the maps do not say so, they are old, or were read while a page of
+	 * generated code was made writable. */
+	const struct mapping *m = maps_find(&p->target->maps, snap->regs.r[REG_PC]);
+	bool known = m && m->executable;
 	if ((p->maps_dirty || !known) && now_ns() - p->maps_read_ns > MAPS_MIN_INTERVAL_NS) {
 		process_refresh_maps(e, p);
 		engine_drain_sideband(e); /* have we read what comes after an exec? */

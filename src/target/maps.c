@@ -89,6 +89,44 @@ void maps_parse(const char *text, size_t len, struct strings *strings, struct ma
 	*ret = (struct maps){.items = v.items, .n = v.n};
 }
 
+/* Generated code lies in memory without a file, and is not executable while its owner changes it,
+ * or when it was given up since the snapshot that is unwound now. */
+static bool may_be_code(const struct mapping *m)
+{
+	return !m->executable && !m->inode && !*m->name;
+}
+
+void maps_keep_code(struct maps *fresh, const struct maps *old)
+{
+	VEC(struct mapping) v = {0};
+	size_t k = 0;
+	for (size_t i = 0; i < fresh->n; i++) {
+		struct mapping m = fresh->items[i];
+		while (k < old->n && old->items[k].end <= m.start)
+			k++;
+		for (size_t j = k; may_be_code(&m) && j < old->n && old->items[j].start < m.end;
+		     j++) {
+			const struct mapping *o = &old->items[j];
+			if (!o->executable || o->inode || *o->name || fresh->n + v.n > MAX_MAPPINGS)
+				continue;
+			struct mapping part = m;
+			part.end = o->start;
+			if (part.start < part.end)
+				*vec_add(&v) = part;
+			part.start = o->start > m.start ? o->start : m.start;
+			part.end = o->end < m.end ? o->end : m.end;
+			part.executable = true;
+			*vec_add(&v) = part;
+			m.start = part.end;
+		}
+		if (m.start < m.end)
+			*vec_add(&v) = m;
+	}
+	free(fresh->items);
+	fresh->items = v.items;
+	fresh->n = v.n;
+}
+
 void maps_deinit(struct maps *maps)
 {
 	free(maps->items);

@@ -278,6 +278,7 @@ struct err *target_refresh_maps(struct target *t)
 		return &err_gone;
 	struct maps fresh;
 	maps_parse(text, len, t->strings, &fresh);
+	maps_keep_code(&fresh, &t->maps);
 	attach_images(t, &fresh);
 	fresh.generation = t->maps.generation + 1;
 	maps_deinit(&t->maps);

@@ -55,6 +55,36 @@ static void finds_by_address(void **state)
 	strings_destroy(strings);
 }
 
+static void code_stays_code(void **state)
+{
+	(void)state;
+	struct strings *strings = strings_create();
+	struct maps old, fresh;
+	parse("1000-2000 r-xp 0 0:0 7 /a\n3000-5000 r-xp 0 0:0 0\n6000-7000 r-xp 0 0:0 0\n",
+	      strings, &old);
+	/* Made writable, and so one with its neighbours; given up; now a file's. */
+	parse("1000-1800 rw-p 0 0:0 0\n2000-4000 rw-p 0 0:0 0\n4000-6800 ---p 0 0:0 0\n"
+	      "6800-9000 rw-p 0 0:0 8 /b\n",
+	      strings, &fresh);
+	maps_keep_code(&fresh, &old);
+	static const struct {
+		uint64_t start, end;
+		bool executable;
+	} wanted[] = {{0x1000, 0x1800, false}, {0x2000, 0x3000, false}, {0x3000, 0x4000, true},
+	              {0x4000, 0x5000, true},  {0x5000, 0x6000, false}, {0x6000, 0x6800, true},
+	              {0x6800, 0x9000, false}};
+	assert_int_equal(fresh.n, 7);
+	for (size_t i = 0; i < 7; i++) {
+		assert_int_equal(fresh.items[i].start, wanted[i].start);
+		assert_int_equal(fresh.items[i].end, wanted[i].end);
+		assert_int_equal(fresh.items[i].executable, wanted[i].executable);
+	}
+	assert_true(fresh.items[2].writable);
+	maps_deinit(&fresh);
+	maps_deinit(&old);
+	strings_destroy(strings);
+}
+
 static void skips_what_does_not_parse(void **state)
 {
 	(void)state;
@@ -76,6 +106,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(reads_the_fields_of_a_line),
 	        cmocka_unit_test(finds_by_address),
+	        cmocka_unit_test(code_stays_code),
 	        cmocka_unit_test(skips_what_does_not_parse),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
