@@ -262,7 +262,7 @@ def test_native_code_leads_to_its_roots(record, start, tmp_path, major):
     target = start(exe, "--no-opt", WORKLOADS / "native.js", addon)
     target.wait_for("ready")
     missing, rooted, samples = list(NATIVE_STACKS), 0, 0
-    for _ in range(5):  # what a busy machine did not run, it runs later
+    for _ in range(20):  # what a busy machine did not run, it runs later
         stacks, stats, result = record(target.pid, "-d", "1", "-r", "500")
         rooted += stats["rooted"] * stats["samples"]
         samples += stats["samples"]
