@@ -90,4 +90,9 @@ struct loop_summary {
 struct err *loop_run(const struct loop_config *config, const struct loop_ops *ops, void *arg,
                      struct loop_summary *ret);
 
+/* Gives up, for good and for all programs that are started from now on, what sampling does not
+ * need. To be called while there is one thread. writes_anywhere: also into directories of other
+ * users; low_port: a port below 1024 will be listened on. */
+void loop_drop_privileges(bool writes_anywhere, bool low_port);
+
 #endif

@@ -336,11 +336,22 @@ static struct err *run(struct continuous *c, struct loop_summary *sum)
 	return loop_run(&config, &ops, c, sum);
 }
 
+static bool listens_low(const struct options *opt)
+{
+	const char *colon = opt->listen ? strrchr(opt->listen, ':') : NULL;
+	unsigned long port = colon ? strtoul(colon + 1, NULL, 10) : 0;
+	return port && port < 1024;
+}
+
 struct err *cmd_continuous(const struct options *opt, int *status)
 {
 	struct continuous c = {.opt = opt, .child = {.go_fd = -1, .error_fd = -1}};
 	struct loop_summary sum = {0};
 	catch_signals();
+	/* A command that is started may need what we do not. */
+	if (!opt->child_argv)
+		loop_drop_privileges(opt->output || opt->store || opt->stats_json,
+		                     listens_low(opt));
 	struct err *err = open_outlets(&c);
 	if (!err)
 		err = open_server(&c);

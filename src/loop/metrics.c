@@ -40,7 +40,7 @@ static void add_pauses(struct strbuf *b, const struct histogram *h)
 	head(b, "pause_seconds", "histogram", "How long threads were held, each time.");
 	for (size_t i = 0; i < ARRAY_SIZE(bounds_us); i++)
 		strbuf_addf(
-		        b, "csample_pause_seconds_bucket{le=\"%.17g\"} %llu\n", bounds_us[i] / 1e6,
+		        b, "csample_pause_seconds_bucket{le=\"%g\"} %llu\n", bounds_us[i] / 1e6,
 		        (unsigned long long)histogram_below(h, (uint64_t)(bounds_us[i] * 1000)));
 	strbuf_addf(b, "csample_pause_seconds_bucket{le=\"+Inf\"} %llu\n",
 	            (unsigned long long)h->count);

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The parts of the loop that need no process: boundaries, the budget, memory, outlets in trouble.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "../../../src/loop/internal.h"
+
+#define S  1000000000LL
+#define MS 1000000LL
+
+static void intervals_end_at_multiples(void **state)
+{
+	(void)state;
+	int64_t day = 20000 * 86400 * S;
+	assert_int_equal(interval_end(day + 7 * S, 60 * S, true), day + 60 * S);
+	/* Too short to be one of its own. */
+	assert_int_equal(interval_end(day + 57 * S, 60 * S, true), day + 120 * S);
+	assert_int_equal(interval_end(day, 60 * S, false), day + 60 * S);
+	/* The clock was set, or we woke early: neither two boundaries in a row nor none. */
+	assert_int_equal(interval_end(day - 3 * MS, 60 * S, false), day + 60 * S);
+	assert_int_equal(interval_end(day + 3 * MS, 60 * S, false), day + 60 * S);
+	for (int64_t off = -29 * S; off < 29 * S; off += S) {
+		int64_t end = interval_end(day + off, 60 * S, false);
+		assert_int_equal(end % (60 * S), 0);
+		assert_in_range(end - day - off, 30 * S, 90 * S);
+	}
+}
+
+/* A world in which each sample costs the target and us so much. */
+struct world {
+	struct budget_reading now;
+	double held_each_ns, own_each_ns, own_ns_a_second, busy;
+};
+
+static unsigned live(struct world *w, struct budget *b, unsigned seconds)
+{
+	unsigned changes = 0;
+	for (unsigned i = 0; i < seconds; i++) {
+		double samples = b->rate_hz * w->busy;
+		w->now.now_ns += S;
+		w->now.target_cpu_ns += (uint64_t)(w->busy * 1e9);
+		w->now.held_ns += (uint64_t)(samples * w->held_each_ns);
+		w->now.own_cpu_ns += (uint64_t)(samples * w->own_each_ns + w->own_ns_a_second);
+		changes += budget_update(b, &w->now);
+	}
+	return changes;
+}
+
+static void the_rate_goes_to_where_it_fits_and_stays(void **state)
+{
+	(void)state;
+	struct budget b;
+	struct world w = {.now.now_ns = 5 * S, .held_each_ns = 400000, .busy = 1};
+	budget_init(&b, 0.01, 100);
+	live(&w, &b, 30); /* 4% of the target at 100 Hz */
+	assert_in_range((uint64_t)b.rate_hz, 18, 25);
+	assert_int_equal(live(&w, &b, 300), 0); /* and does not swing */
+	assert_true(budget_used(&b) <= 0.01);
+	w.held_each_ns = 30000;
+	live(&w, &b, 120);
+	assert_int_equal((int)b.rate_hz, 100);
+}
+
+static void our_own_time_counts_too(void **state)
+{
+	(void)state;
+	struct budget b;
+	struct world w = {.now.now_ns = 5 * S, .own_each_ns = 200000, .busy = 1};
+	budget_init(&b, 0.01, 100);
+	live(&w, &b, 40); /* 2% of a core */
+	assert_in_range((uint64_t)b.rate_hz, 35, 50);
+}
+
+static void what_does_not_depend_on_the_rate_has_a_floor(void **state)
+{
+	(void)state;
+	struct budget b;
+	struct world w = {.now.now_ns = 5 * S, .own_ns_a_second = 5e7, .busy = 1};
+	budget_init(&b, 0.01, 100);
+	live(&w, &b, 300);
+	assert_int_equal((int)b.rate_hz, 1);
+}
+
+static void without_a_budget_or_at_the_start_nothing_changes(void **state)
+{
+	(void)state;
+	struct budget b;
+	struct world w = {.now.now_ns = 5 * S, .held_each_ns = 900000, .busy = 1};
+	budget_init(&b, 0.01, 100);
+	assert_int_equal(live(&w, &b, 5), 0); /* all symbols are read in the beginning */
+	budget_init(&b, 0, 100);
+	assert_int_equal(live(&w, &b, 100), 0);
+}
+
+static void an_idle_target_is_not_judged_by_one_sample(void **state)
+{
+	(void)state;
+	struct budget b;
+	struct world w = {.now.now_ns = 5 * S, .held_each_ns = 3000000, .busy = 0.001};
+	budget_init(&b, 0.01, 100);
+	assert_int_equal(live(&w, &b, 100), 0);
+}
+
+static void memory_is_compared_with_what_it_settled_at(void **state)
+{
+	(void)state;
+	struct memory m = {.max_growth_bytes = 1 << 20};
+	assert_true(memory_own_bytes() > 0);
+	assert_false(memory_is_too_much(&m, 90 << 20, 1));
+	assert_false(memory_is_too_much(&m, 10 << 20, 1));
+	assert_false(memory_is_too_much(&m, 50 << 20, 1)); /* settled */
+	assert_false(memory_is_too_much(&m, (50 << 20) + 4096, 1));
+	assert_true(memory_is_too_much(&m, 52 << 20, 1));
+	assert_false(memory_is_too_much(&m, 40 << 20, 1));
+	assert_true(memory_is_too_much(&m, 42 << 20, 1));
+	assert_true(memory_is_too_much(&m, 40 << 20, 5000)); /* files have descriptors */
+}
+
+static void the_service_manager_hears(void **state)
+{
+	(void)state;
+	char buf[100] = "", dir[] = "/tmp/csample-notify-XXXXXX";
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+	assert_non_null(mkdtemp(dir));
+	snprintf(at.sun_path, sizeof(at.sun_path), "%s/s", dir);
+	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+	notify_send(at.sun_path, "READY=1\nSTATUS=x");
+	assert_int_equal(recv(fd, buf, sizeof(buf) - 1, MSG_DONTWAIT), 16);
+	assert_string_equal(buf, "READY=1\nSTATUS=x");
+	close(fd);
+	unlink(at.sun_path);
+	rmdir(dir);
+	notify_send(at.sun_path, "nobody"); /* no harm */
+	notify_send(NULL, "nobody");
+	/* An abstract name. */
+	fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+	int len = snprintf(at.sun_path, sizeof(at.sun_path), "@csample-test-%d", (int)getpid());
+	char name[64];
+	memcpy(name, at.sun_path, (size_t)len + 1);
+	at.sun_path[0] = '\0';
+	assert_int_equal(bind(fd, (struct sockaddr *)&at,
+	                      (socklen_t)(offsetof(struct sockaddr_un, sun_path) + (size_t)len)),
+	                 0);
+	notify_send(name, "WATCHDOG=1");
+	assert_int_equal(recv(fd, buf, sizeof(buf) - 1, MSG_DONTWAIT), 10);
+	close(fd);
+}
+
+/* An outlet that fails as it is told to. */
+struct moody {
+	struct outlet base;
+	const char *trouble; /* NULL: none */
+	unsigned puts;
+};
+
+static struct err *moody_put(struct outlet *o, const struct delivery *d)
+{
+	struct moody *m = (struct moody *)o;
+	(void)d;
+	m->puts++;
+	return m->trouble ? err_new(ERR_SYS, "%s", m->trouble) : NULL;
+}
+
+static void moody_stats(struct outlet *o, struct outlet_stats *ret)
+{
+	*ret = (struct outlet_stats){.delivered = ((struct moody *)o)->puts, .waiting = 3};
+}
+
+static void one_outlet_in_trouble_does_not_stop_another(void **state)
+{
+	(void)state;
+	static const struct outlet_ops ops = {.put = moody_put, .stats = moody_stats};
+	struct moody a = {{&ops, (char *)"a"}, "write p-12.json: no space", 0};
+	struct moody b = {{&ops, (char *)"b"}, NULL, 0};
+	struct outlet *both[] = {&a.base, &b.base};
+	struct deliverer d;
+	struct delivery what = {0};
+	deliverer_init(&d, both, 2);
+	deliverer_put(&d, &what);
+	a.trouble = "write p-13.json: no space";
+	deliverer_put(&d, &what);
+	assert_string_equal(d.told[0], "write p-13.json: no space");
+	a.trouble = NULL;
+	deliverer_put(&d, &what);
+	assert_string_equal(d.told[0], "");
+	assert_int_equal(a.puts, 3);
+	assert_int_equal(b.puts, 3);
+	assert_int_equal(d.errors[0], 2);
+	assert_int_equal(d.errors[1], 0);
+	deliverer_deinit(&d);
+}
+
+/* Names of outlets have paths and hosts in them. */
+static void metrics_are_escaped_and_complete(void **state)
+{
+	(void)state;
+	static const struct outlet_ops ops = {.put = moody_put, .stats = moody_stats};
+	struct moody a = {{&ops, (char *)"store /a\"b\\c\nd\xff"}, NULL, 7};
+	struct outlet *one[] = {&a.base};
+	struct loop_config config = {0};
+	struct loop l = {.config = &config};
+	struct strbuf b = {0};
+	l.gone.samples = 12345;
+	l.gone.lost[LOSS_QUEUE] = 6;
+	histogram_add(&l.gone.pause, 30000);
+	histogram_add(&l.gone.pause, 300000);
+	budget_init(&l.budget, 0.01, 100);
+	deliverer_init(&l.deliverer, one, 1);
+	loop_metrics(&l, &b);
+	assert_non_null(strstr(b.s, "\ncsample_samples_total 12345\n"));
+	assert_non_null(strstr(b.s, "csample_lost_total{reason=\"queue_full\"} 6\n"));
+	assert_non_null(strstr(b.s, "csample_outlet_delivered_total{outlet=\"store "
+	                            "/a\\\"b\\\\c\\nd\xef\xbf\xbd\"} 7\n"));
+	assert_non_null(strstr(b.s, "pause_seconds_bucket{le=\"+Inf\"} 2\n"));
+	assert_non_null(strstr(b.s, "pause_seconds_bucket{le=\"1e-05\"} 0\n"));
+	assert_non_null(strstr(b.s, "pause_seconds_bucket{le=\"0.0001\"} 1\n"));
+	assert_non_null(strstr(b.s, "pause_seconds_sum 0.000330000\n"));
+	/* Each name has its type before its first value. */
+	for (const char *p = b.s; *p; p = strchr(p, '\n') + 1)
+		assert_true(*p == '#' || !strncmp(p, "csample_", 8));
+	deliverer_deinit(&l.deliverer);
+	strbuf_free(&b);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(intervals_end_at_multiples),
+	        cmocka_unit_test(the_rate_goes_to_where_it_fits_and_stays),
+	        cmocka_unit_test(our_own_time_counts_too),
+	        cmocka_unit_test(what_does_not_depend_on_the_rate_has_a_floor),
+	        cmocka_unit_test(without_a_budget_or_at_the_start_nothing_changes),
+	        cmocka_unit_test(an_idle_target_is_not_judged_by_one_sample),
+	        cmocka_unit_test(memory_is_compared_with_what_it_settled_at),
+	        cmocka_unit_test(the_service_manager_hears),
+	        cmocka_unit_test(one_outlet_in_trouble_does_not_stop_another),
+	        cmocka_unit_test(metrics_are_escaped_and_complete),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
