@@ -23,6 +23,8 @@ VERSIONS = {
     "24": "24.21.0",
     "26": "26.10.0",
 }
+# The last of those whose Maglev is on and writes no positions.
+MAGLEV_WITHOUT_LINES = "23.11.1"
 ALL = ["18", "24"] if os.environ.get("CSAMPLE_SAN") else list(VERSIONS)
 CACHE = pathlib.Path(os.environ.get("CSAMPLE_TEST_CACHE", pathlib.Path.home() / ".cache/csample-tests"))
 
@@ -60,7 +62,10 @@ def _download(version, target):
 
 def find(major):
     """Path of node of this major, or None when it is not to be had here."""
-    version = VERSIONS[major]
+    return find_version(VERSIONS[major])
+
+
+def find_version(version):
     system = shutil.which("node")
     if system and _works(system, version):
         return pathlib.Path(system).resolve()

@@ -10,7 +10,7 @@ import threading
 import pytest
 
 import nodes
-from conftest import ROOT, built, frame_name, functions_of, share_of, state_of, wait_until
+from conftest import ROOT, SAN, built, frame_name, functions_of, share_of, state_of, wait_until
 
 WORKLOADS = ROOT / "tests/workloads/node"
 PLACES = WORKLOADS / "places.js"
@@ -106,6 +106,22 @@ def javascript_of(stacks, script):
     for stack in stacks:
         found |= {frame_name(f) for f in stack if re.search(rf" \({re.escape(script)}:\d+\)$", f)}
     return found
+
+
+@pytest.mark.skipif(SAN, reason="one flavour is enough")
+def test_maglev_without_lines_is_told(csample, start):
+    exe = nodes.find_version(nodes.MAGLEV_WITHOUT_LINES)
+    if not exe:
+        pytest.skip(f"Node.js {nodes.MAGLEV_WITHOUT_LINES} is not to be had from npm here")
+    target = start(exe, *TIERS["maglev"], PLACES, "maglev")
+    stack, _ = json.loads(target.read_line())
+    thread, result = dump_of(csample, target)
+    found = [(f["function"], f["line"]) for f in thread["frames"] if f.get("file") == str(PLACES)]
+    # The function with the line where it begins, nothing of what was inlined into it.
+    assert ("outer [maglev, no lines]", 28) in found, result
+    assert not {"inner", "middle"} & {name for name, _ in found}
+    others = [f for f in of_stack(stack)[1:] if f[0] not in ("inner", "middle", "outer")]
+    assert [f for f in of_dump(thread)[2:] if f[2] != 28] == others
 
 
 def own_shares(own):
