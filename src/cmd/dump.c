@@ -85,6 +85,8 @@ static void text_frame(struct dump *d, const struct frame *f)
 		strbuf_add_terminal(&d->text, full ? f->file : frame_short_path(f->file));
 		if (f->line)
 			strbuf_addf(&d->text, ":%u", f->line);
+		if (f->line && f->column && f->kind == FRAME_JAVASCRIPT)
+			strbuf_addf(&d->text, ":%u", f->column);
 		strbuf_addc(&d->text, ')');
 	}
 	if (f->kind == FRAME_INLINED)

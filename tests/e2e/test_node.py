@@ -19,6 +19,7 @@ SHARES = WORKLOADS / "shares.js"
 WORKERS = WORKLOADS / "workers.mjs"
 TIERS = {
     "interpreted": ["--no-opt", "--no-sparkplug"],
+    "jitless": ["--jitless"],
     "baseline": ["--no-opt", "--always-sparkplug"],
     "optimized": ["--allow-natives-syntax", "--no-sparkplug"],
     "maglev": ["--allow-natives-syntax", "--no-sparkplug"],
@@ -67,6 +68,9 @@ def test_frames_are_those_of_error_stack(csample, start, major, tier):
     found = of_dump(thread)
     assert found == expected, thread
     assert thread["rooted"]
+    if tier == "interpreted":
+        line, column = next((f["line"], f["column"]) for f in thread["frames"] if f["function"] == "middle")
+        assert f"    middle (places.js:{line}:{column})\n" in csample("dump", "-p", target.pid).out
 
 
 # What Error().stack says by the receiver alone, wherever the method is from: and what csample does.
