@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Asks HTTP servers on loopback for pages, as many as they give: bench_http COUNTERS SECONDS
- * CONNECTIONS PORT... The file's first word counts the answers; the one at byte 64 says which of the
- * servers is asked, by its place in the list. One thread; each connection waits for its answer. */
+ * CONNECTIONS PORT... The file's first word counts the answers; the one at byte 64 says which of
+ * the servers is asked, by its place in the list. One thread; each connection waits for its answer.
+ */
 #include <arpa/inet.h>
 #include <err.h>
 #include <fcntl.h>
@@ -87,7 +88,8 @@ int main(int argc, char **argv)
 			struct asker *a = &askers[i];
 			if (!polled[i].revents)
 				continue;
-			ssize_t got = recv(polled[i].fd, a->answer + a->len, MAX_ANSWER - a->len, 0);
+			ssize_t got =
+			        recv(polled[i].fd, a->answer + a->len, MAX_ANSWER - a->len, 0);
 			if (got <= 0)
 				errx(1, "a server went away");
 			a->len += (size_t)got;

@@ -368,7 +368,7 @@ def test_a_build_without_constants_is_told(csample, start, tmp_path):
 def test_a_build_without_constants_has_the_names_of_a_perf_map(csample, start, tmp_path):
     exe = without_constants(nodes.require("24"), tmp_path / "node")
     target = start(exe, "--perf-basic-prof", "--interpreted-frames-native-stack", "--no-opt", "--no-sparkplug",
-                   "--no-maglev", PLACES)
+                   "--no-maglev", PLACES, cwd=tmp_path)
     stack, _ = json.loads(target.read_line())
     thread, _ = dump_of(csample, target)
     named = [match for f in thread["frames"] if (match := re.match(r"JS:\S?(?:[gs]et )?(\w+) (\S*places\.js)", f["function"]))]
