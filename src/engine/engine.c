@@ -250,7 +250,7 @@ bool engine_poll(struct engine *e, int timeout_ms)
 		fds[n++] = (struct pollfd){.fd = side[i], .events = POLLIN};
 	if (e->sleep_ms && timeout_ms > e->sleep_ms)
 		timeout_ms = e->sleep_ms;
-	poll(fds, n, timeout_ms);
+	int n_woken = poll(fds, n, timeout_ms);
 	uint64_t count;
 	if (fds[0].revents && read(e->shared.wake_fd, &count, sizeof(count)) < 0)
 		log_debug(LOG_CAPTURE, "wake-up: %s", strerror(errno));
@@ -262,7 +262,7 @@ bool engine_poll(struct engine *e, int timeout_ms)
 	e->sleep_ms = engine_watch_young(e);
 	threads_collect(e->shared.threads);
 	/* A target that creates threads all the time wakes us for each: not more than once a ms. */
-	if (n_side && timeout_ms > 1)
+	if (n_woken && n_side && timeout_ms > 1)
 		usleep(1000);
 	return e->n_alive > 0;
 }

@@ -80,7 +80,7 @@ struct engine {
 	bool lost_events; /* since the last look around */
 	unsigned n_execs; /* processes whose exec_ns waits to be acted upon */
 	size_t look_at;   /* where the look around goes on */
-	uint64_t rescan_ns, decoded_ns, clocks_ns;
+	uint64_t rescan_ns, decoded_ns, clocks_ns, clocks_look_ns;
 	uint32_t images_prepared;
 	struct map64 estimated; /* tid: CPU time credited to a thread before it was known, ns */
 	uint64_t start_ns, stop_ns;

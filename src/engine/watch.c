@@ -10,6 +10,7 @@
 
 #include "internal.h"
 
+#define CLOCKS_NS       30000000ULL /* reading one goes through all threads of its process */
 #define DECODING_NS     100000000ULL
 #define RESCAN_NS       1000000000ULL
 #define RESCAN_BLIND_NS 100000000ULL /* when nobody tells of new threads */
@@ -194,6 +195,10 @@ static void tell_of_tracer(struct engine *e)
  * run without being met by a tick. */
 static void read_clocks(struct engine *e, uint64_t now)
 {
+	/* What is young may be over at any moment, and with it its clock. */
+	if (now - e->clocks_look_ns < CLOCKS_NS && !e->young.n)
+		return;
+	e->clocks_look_ns = now;
 	bool due = now - e->clocks_ns >= RESCAN_NS, all = due || e->processes.n <= FEW;
 	if (due)
 		e->clocks_ns = now;

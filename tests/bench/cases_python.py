@@ -91,7 +91,7 @@ def case_python_threads(report):
             def watched():
                 with tools.csample(pid, "-r", 100) as process:
                     tool = tools.child_of(process)
-                    time.sleep(0.4)
+                    time.sleep(1.2)  # functions have settled by then
                     before, then = measure.cpu_seconds(tool), time.monotonic()
                     yield
                     own.append((measure.cpu_seconds(tool) - before) / (time.monotonic() - then))
