@@ -37,7 +37,9 @@ TEST_SRC := $(wildcard tests/unit/*/test_*.c)
 TEST_BIN := $(TEST_SRC:tests/unit/%.c=$(B)/tests/%)
 TOOL_SRC := $(wildcard tests/tools/*.c)
 TOOL_BIN := $(TOOL_SRC:tests/tools/%.c=$(B)/tools/%)
+# With sanitizers, what `make fuzz` runs is run on its seeds.
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZ_BIN := $(if $(SAN),$(FUZZ_SRC:tests/fuzz/fuzz_%.c=$(B)/fuzz/%))
 
 all: $(BIN)
 
@@ -105,10 +107,15 @@ $(B)/tools/%: tests/tools/%.c $(B)/libcsample.a
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(B)/libcsample.a $(ALL_LIBS)
 
-tests: $(TEST_BIN) $(TOOL_BIN)
+$(B)/fuzz/%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(B)/libcsample.a
+	@echo "  FUZZ    $@"
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(filter-out -MMD -MP,$(ALL_CFLAGS)) $(ALL_LDFLAGS) -o $@ $(filter %.c,$^) $(B)/libcsample.a $(ALL_LIBS)
+
+tests: $(TEST_BIN) $(TOOL_BIN) $(FUZZ_BIN)
 
 # One line at the end: N passed, N failed, N skipped.
-check: $(BIN) $(TEST_BIN) $(TOOL_BIN)
+check: $(BIN) $(TEST_BIN) $(TOOL_BIN) $(FUZZ_BIN)
 	$(Q)$(PYTHON) tests/run.py --build $(B) --bin $(BIN) $(if $(SAN),--san) $(if $(TESTS),-k '$(TESTS)')
 
 # Real servers, in BACKENDS/bin; those that are not there are built first, which takes minutes, unless
