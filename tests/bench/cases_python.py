@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The cases of bench.py that have Python for a target: CASES=python_pause,python_work,python_threads,
-python_start,python_chains. PYTHONS=3.8,3.12 picks interpreters (names of tests/e2e/pythons.py)."""
+python_start,python_chains. PYTHONS=3.8,3.12 picks interpreters (names of tests/e2e/pythons.py), RATES=10000 the rates
+of python_chains."""
 import contextlib
 import os
 import subprocess
@@ -119,23 +120,33 @@ def case_python_start(report):
 
 
 def case_python_chains(report):
-    """tests/e2e/test_python_samples.py's chains, until there are enough samples."""
+    """tests/e2e/test_python_samples.py's chains, one on each CPU, until there are enough samples."""
     report.heading("Python: impossible stacks of two chains that alternate")
     sys.path.insert(0, str(tools.ROOT / "tests/e2e"))
     import conftest
     import test_python_samples as samples
-    wanted = 5000 if QUICK else 100000
+    wanted, most = (5000, 10) if QUICK else (100000, 240)
     for python in interpreters(report):
-        with harmlib.Program([python.exe, samples.PROGRAMS / "chains.py"], stdout=subprocess.DEVNULL) as program:
+        argv = [python.exe, samples.PROGRAMS / "chains.py", "900"]
+        with contextlib.ExitStack() as stack:
+            programs = [stack.enter_context(harmlib.Program(argv, stdout=subprocess.DEVNULL))
+                        for _ in range(os.cpu_count())]
             time.sleep(0.5)
             for way in "preempt", "stop":
-                for rate in 1000, 10000:
-                    total = bad = 0
+                for rate in (int(r) for r in os.environ.get("RATES", "1000,10000").split(",")):
+                    total = bad = marked = 0
                     then = time.monotonic()
-                    while total < wanted and time.monotonic() - then < (10 if QUICK else 200):
-                        tools.run_csample(program.pid, 5 if QUICK else 20, "-r", rate, "--capture", way, "--native=none")
-                        stacks = conftest.parse_collapsed((OUT / "out.collapsed").read_text())
-                        total += sum(stacks.values())
-                        bad += sum(n for stack, n in stacks.items()
-                                   if not any(f.startswith("[") for f in stack) and samples.impossible(stack))
-                    report.at_most(f"CPython {python}, {way}, {rate} Hz, of {total}", bad, 0, "", 0)
+                    while total < wanted and time.monotonic() - then < most:
+                        tools.run_csample(",".join(str(p.pid) for p in programs), 5 if QUICK else 20, "-r", rate,
+                                          "--capture", way, "--native=none")
+                        for frames, n in conftest.parse_collapsed((OUT / "out.collapsed").read_text()).items():
+                            if len(programs) > 1:
+                                frames = frames[1:]  # the process
+                            total += n
+                            if any(frame.startswith("[") for frame in frames):
+                                marked += n
+                            elif samples.impossible(frames):
+                                bad += n
+                    short = "" if total >= wanted else f", fewer than {wanted}"
+                    report.at_most(f"CPython {python}, {way}, {rate} Hz, of {total}", bad, 0, "", 0,
+                                   f"{marked} marked as not whole{short}")
