@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* csample version: what this binary is made of and can read. */
+#define PCRE2_CODE_UNIT_WIDTH 8
 #include <dlfcn.h>
 #include <elfutils/libdwfl.h>
 #include <jansson.h>
 #include <libunwind.h>
 #include <lzma.h>
+#include <pcre2.h>
 #include <protobuf-c/protobuf-c.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <zlib.h>
 
@@ -45,6 +48,15 @@ static const char *of_jansson(void)
 	return JANSSON_VERSION;
 }
 
+static const char *of_pcre2(void)
+{
+	static char text[64]; /* room for "10.42 2022-12-11" */
+	if (pcre2_config(PCRE2_CONFIG_VERSION, NULL) > (int)sizeof(text))
+		return "";
+	pcre2_config(PCRE2_CONFIG_VERSION, text);
+	return text;
+}
+
 /* Of the libraries as loaded, which need not be those csample was built with. */
 static const struct {
 	const char *name;
@@ -53,6 +65,7 @@ static const struct {
         {"elfutils", of_elfutils},        {"libunwind", of_libunwind},
         {"jansson", of_jansson},          {"protobuf-c", protobuf_c_version},
         {"liblzma", lzma_version_string}, {"zlib", zlibVersion},
+        {"sqlite", sqlite3_libversion},   {"pcre2", of_pcre2},
 };
 
 /* It is loaded when first needed, by libdw. */

@@ -12,6 +12,7 @@ import time
 
 import cases_node
 import cases_python
+import cases_store
 import debuginfo
 import measure
 import tools
@@ -208,7 +209,8 @@ def case_sound(report):
             report.line(line[:90], "", "", None, "", "NOT OK")
 
 
-CASES = {name.removeprefix("case_"): function for module in (globals(), vars(cases_python), vars(cases_node))
+CASES = {name.removeprefix("case_"): function for module in
+         (globals(), vars(cases_python), vars(cases_node), vars(cases_store))
          for name, function in module.items() if name.startswith("case_")}
 
 

@@ -30,7 +30,8 @@ def build_symname(directory):
     library = ROOT / ("build/san" if SAN else "build/rel") / "libcsample.a"
     if not library.exists():
         pytest.skip(f"{library} is not built")
-    packages = re.search(r"^PKGS\s*:=\s*(.*)$", (ROOT / "Makefile").read_text(), re.M)[1].split()
+    lines = re.search(r"^PKGS\s*:=\s*((?:.*\\\n)*.*)$", (ROOT / "Makefile").read_text(), re.M)[1]
+    packages = lines.replace("\\\n", " ").split()
     libraries = run("pkg-config", "--libs", *packages).split()
     program = directory / "symname"
     sanitize = ["-fsanitize=address,undefined"] if SAN else []

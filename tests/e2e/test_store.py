@@ -5,12 +5,13 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import time
 
 import pytest
 
-from conftest import parse_collapsed
+from conftest import CSAMPLE, parse_collapsed, share_of, wait_until
 from emitting import MKPROFILE, emit, parse_pprof
 
 MKSTORE = MKPROFILE.parent / "mkstore"
@@ -176,7 +177,7 @@ def test_who_may_only_read_can_query(put, csample, tmp_path):
         pytest.skip("needs root and setpriv, to be somebody else")
     put("main;work 3", NOON, count=3)
     binary = tmp_path / "csample"
-    shutil.copy(os.environ.get("CSAMPLE") or "build/csample", binary)
+    shutil.copy(CSAMPLE, binary)
     for path in (tmp_path, *tmp_path.parents):
         if str(path).startswith("/tmp/"):
             path.chmod(path.stat().st_mode | 0o755)
@@ -202,7 +203,7 @@ def test_full_file_system(put, tmp_path):
 
         full = fill(1000, NOON)
         assert full.returncode == 1 and ("No space left" in full.stderr or "is full" in full.stderr), full
-        csample = os.environ.get("CSAMPLE") or "build/csample"
+        csample = CSAMPLE
 
         def run(*args):
             return subprocess.run([csample, "store", *args, "--store", place / "s"], capture_output=True, text=True,
@@ -217,3 +218,34 @@ def test_full_file_system(put, tmp_path):
         assert run("check").returncode == 0
     finally:
         subprocess.run(["umount", place], check=True)
+
+
+def test_a_recording_fills_it_and_may_be_killed(workload, start, csample, tmp_path):
+    target = workload("split", "60")
+    store = ("--store", tmp_path / "s")
+
+    def listed():
+        result = csample("store", "ls", "--json", *store)
+        return json.loads(result.out) if result.status == 0 else []
+
+    def recording():
+        return start(CSAMPLE, "record", "-p", target.pid, "--loop", "1s", "-r", "200", "--label", "service_name=split",
+                     *store, stderr=subprocess.DEVNULL)
+
+    first = recording()
+    wait_until(lambda: len(listed()) >= 2, what="two intervals in the store")
+    first.signal(signal.SIGKILL)
+    first.popen.wait()
+    before = len(listed())
+    second = recording()
+    wait_until(lambda: len(listed()) >= before + 2, what="two intervals more")
+    second.signal(signal.SIGTERM)
+    second.popen.wait(timeout=60)
+    rows = listed()
+    assert csample("store", "check", *store).status == 0
+    assert {(row["type"], row["labels"]["service_name"]) for row in rows} == {("process_cpu", "split")}
+    result = csample("query", 'process_cpu{service_name="split"}', *store, "-o", "-")
+    assert result.status == 0, result
+    stacks = parse_collapsed(result.out)
+    assert sum(stacks.values()) == sum(row["samples"] for row in rows)
+    assert share_of(stacks, "seventy") > 0.5

@@ -23,7 +23,7 @@ SANITIZERS = "address,undefined"
 
 def variable(name):
     text = (ROOT / "Makefile").read_text()
-    return re.search(rf"^{name}\s*:=\s*(.*)$", text, re.M)[1].split()
+    return re.search(rf"^{name}\s*:=\s*((?:.*\\\n)*.*)$", text, re.M)[1].replace("\\\n", " ").split()
 
 
 def build_library(jobs):
