@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import pathlib
 import re
 import signal
 import threading
@@ -370,7 +371,11 @@ def test_a_build_without_constants_has_the_names_of_a_perf_map(csample, start, t
     target = start(exe, "--perf-basic-prof", "--interpreted-frames-native-stack", "--no-opt", "--no-sparkplug",
                    "--no-maglev", PLACES, cwd=tmp_path)
     stack, _ = json.loads(target.read_line())
-    thread, _ = dump_of(csample, target)
+    try:
+        thread, _ = dump_of(csample, target)
+    finally:
+        target.end()
+        pathlib.Path(f"/tmp/perf-{target.pid}.map").unlink()
     named = [match for f in thread["frames"] if (match := re.match(r"JS:\S?(?:[gs]et )?(\w+) (\S*places\.js)", f["function"]))]
     wanted = [name for name, script, _ in of_stack(stack) if script == str(PLACES) and name.isidentifier()]
     # In the same order; not those of the JavaScript that V8 compiled before the map was begun.
