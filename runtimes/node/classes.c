@@ -103,12 +103,12 @@ static bool is_accessor_of(struct v8 *v8, uint64_t pair, uint64_t function)
 	       (words[1] == function || words[2] == function);
 }
 
-static bool has_property(struct v8 *v8, const struct holder *h, uint64_t function)
+static bool has_property(struct v8 *v8, const struct holder *h, uint64_t function, bool is_accessor)
 {
 	for (size_t i = 0; i < h->words.n; i++)
 		if (h->words.items[i] == function)
 			return true;
-	for (size_t i = 0; i < h->words.n; i++)
+	for (size_t i = 0; is_accessor && i < h->words.n; i++)
 		if (is_accessor_of(v8, h->words.items[i], function))
 			return true;
 	return false;
@@ -160,7 +160,7 @@ static const char *name_of_class(struct v8 *v8, uint64_t function)
 	return f->name;
 }
 
-const char *v8_class_of(struct v8 *v8, uint64_t function, uint64_t receiver)
+const char *v8_class_of(struct v8 *v8, uint64_t function, uint64_t receiver, bool is_accessor)
 {
 	struct holder h = {0};
 	const char *name = NULL;
@@ -170,7 +170,7 @@ const char *v8_class_of(struct v8 *v8, uint64_t function, uint64_t receiver)
 			break;
 		/* What an instance has for itself is no method of its class. */
 		if ((i || is_function(v8, &h)) && h.tagged != function &&
-		    has_property(v8, &h, function)) {
+		    has_property(v8, &h, function, is_accessor)) {
 			uint64_t constructor = class_of_holder(v8, &h, function);
 			name = constructor ? name_of_class(v8, constructor) : NULL;
 			break;

@@ -127,7 +127,8 @@ void v8_learn_class(struct v8 *v8, const struct v8_function *f, uint64_t functio
 	    all->entries.items[f->entry - 1].tries == MAX_TRIES)
 		return;
 	all->entries.items[f->entry - 1].tries++;
-	const char *class = v8_class_of(v8, function, receiver);
+	bool is_accessor = !strncmp(f->name, "get ", 4) || !strncmp(f->name, "set ", 4);
+	const char *class = v8_class_of(v8, function, receiver, is_accessor);
 	struct entry *e = &all->entries.items[f->entry - 1];
 	if (!class)
 		return;

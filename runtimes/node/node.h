@@ -209,8 +209,8 @@ const struct v8_position *v8_bytecode_positions(struct v8 *v8, uint64_t tagged, 
 
 /* ---- classes.c ---- */
 /* The name of the class that defines the method, proven by the objects around the receiver; NULL:
- * not known. */
-const char *v8_class_of(struct v8 *v8, uint64_t function, uint64_t receiver);
+ * not known. is_accessor: it may be half of a pair, which costs a read for each property. */
+const char *v8_class_of(struct v8 *v8, uint64_t function, uint64_t receiver, bool is_accessor);
 
 /* ---- code.c ---- */
 struct v8_inlining {

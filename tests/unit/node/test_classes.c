@@ -80,24 +80,24 @@ static struct made class_in(struct heap *h)
 static void check_places(struct heap *h)
 {
 	struct made m = class_in(h);
-	assert_string_equal(v8_class_of(&h->v8, m.method, m.receiver), "Shape");
+	assert_string_equal(v8_class_of(&h->v8, m.method, m.receiver, true), "Shape");
 	/* Of a class that was never constructed, the prototype stands for itself. */
 	heap_at(h, m.class)[7] = m.prototype;
-	assert_string_equal(v8_class_of(&h->v8, m.method, m.receiver), "Shape");
+	assert_string_equal(v8_class_of(&h->v8, m.method, m.receiver, true), "Shape");
 	/* Not in the object but in its array of properties. */
 	heap_at(h, m.prototype)[4] = smi(1);
 	uint64_t more = heap_object(h, PROPERTIES_TYPE, 6);
 	heap_at(h, m.prototype)[1] = more;
 	heap_at(h, more)[1] = smi(3 | 12345 << 10);
 	heap_at(h, more)[4] = m.method;
-	assert_string_equal(v8_class_of(&h->v8, m.method, m.receiver), "Shape");
+	assert_string_equal(v8_class_of(&h->v8, m.method, m.receiver, true), "Shape");
 	heap_at(h, more)[1] = smi(2 | 12345 << 10);
-	assert_null(v8_class_of(&h->v8, m.method, m.receiver));
+	assert_null(v8_class_of(&h->v8, m.method, m.receiver, true));
 	/* A dictionary: all its words count. */
 	uint64_t map = heap_at(h, m.prototype)[0];
 	heap_at(h, map)[2] = DICTIONARY;
 	heap_at(h, more)[1] = smi(4);
-	assert_string_equal(v8_class_of(&h->v8, m.method, m.receiver), "Shape");
+	assert_string_equal(v8_class_of(&h->v8, m.method, m.receiver, true), "Shape");
 	/* Among the descriptors: the getter of a pair. */
 	heap_at(h, m.prototype)[1] = smi(0);
 	heap_at(h, map)[2] = 2u << 10;
@@ -105,10 +105,11 @@ static void check_places(struct heap *h)
 	heap_at(h, pair)[1] = m.method;
 	heap_at(h, descriptors)[8] = pair;
 	heap_at(h, map)[5] = descriptors;
-	assert_string_equal(v8_class_of(&h->v8, m.method, m.receiver), "Shape");
+	assert_string_equal(v8_class_of(&h->v8, m.method, m.receiver, true), "Shape");
+	assert_null(v8_class_of(&h->v8, m.method, m.receiver, false));
 	/* What looks like one, but is of another type. */
 	heap_at(h, pair)[0] = heap_map(h, 995);
-	assert_null(v8_class_of(&h->v8, m.method, m.receiver));
+	assert_null(v8_class_of(&h->v8, m.method, m.receiver, true));
 }
 
 static void properties_in_all_places(void **state)
@@ -123,16 +124,16 @@ static void check_lineage(struct heap *h)
 	/* By an instance of a class that extends it. */
 	uint64_t derived = object_of(h, map_of(h, OBJECT_TYPE, 5, 3, 0, m.prototype));
 	uint64_t receiver = object_of(h, map_of(h, OBJECT_TYPE, 3, 3, 0, derived));
-	assert_string_equal(v8_class_of(&h->v8, m.method, receiver), "Shape");
+	assert_string_equal(v8_class_of(&h->v8, m.method, receiver, true), "Shape");
 	/* Static: the class itself, or one that it extends, has it. */
 	uint64_t base = object_of(h, map_of(h, h->v8.layout.type.function_first, 9, 8, 0, 0));
 	uint64_t shared;
 	assert_true(v8_shared_of(&h->v8, m.class, &shared));
 	put_field(h, base, h->v8.layout.function_shared, shared);
 	heap_at(h, base)[8] = m.method;
-	assert_string_equal(v8_class_of(&h->v8, m.method, base), "Shape");
+	assert_string_equal(v8_class_of(&h->v8, m.method, base, true), "Shape");
 	uint64_t sub = object_of(h, map_of(h, h->v8.layout.type.function_first, 8, 8, 0, base));
-	assert_string_equal(v8_class_of(&h->v8, m.method, sub), "Shape");
+	assert_string_equal(v8_class_of(&h->v8, m.method, sub, true), "Shape");
 }
 
 static void inherited_and_static(void **state)
@@ -145,31 +146,31 @@ static void check_doubt(struct heap *h)
 {
 	struct made m = class_in(h);
 	/* A receiver that does not lead to the method; none; no object. */
-	assert_null(v8_class_of(&h->v8, function_of(h, "borrowed", false), m.receiver));
-	assert_null(v8_class_of(&h->v8, m.method, 0));
-	assert_null(v8_class_of(&h->v8, m.method, smi(4)));
-	assert_null(v8_class_of(&h->v8, m.method, HEAP_BASE + sizeof(h->words) + 1));
+	assert_null(v8_class_of(&h->v8, function_of(h, "borrowed", false), m.receiver, true));
+	assert_null(v8_class_of(&h->v8, m.method, 0, true));
+	assert_null(v8_class_of(&h->v8, m.method, smi(4), true));
+	assert_null(v8_class_of(&h->v8, m.method, HEAP_BASE + sizeof(h->words) + 1, true));
 	/* A constructor is no method of its class. */
-	assert_null(v8_class_of(&h->v8, m.class, m.receiver));
+	assert_null(v8_class_of(&h->v8, m.class, m.receiver, true));
 	/* A property of the instance itself. */
 	uint64_t own = function_of(h, "own", false);
 	heap_at(h, m.receiver)[3] = own;
-	assert_null(v8_class_of(&h->v8, own, m.receiver));
+	assert_null(v8_class_of(&h->v8, own, m.receiver, true));
 	/* Its class has another prototype by now. */
 	uint64_t instances = heap_at(h, m.class)[7];
 	heap_at(h, m.class)[7] = 0;
-	assert_null(v8_class_of(&h->v8, m.method, m.receiver));
+	assert_null(v8_class_of(&h->v8, m.method, m.receiver, true));
 	/* A function without a prototype, and behind it in memory an object of the class. */
 	heap_at(h, m.prototype)[3] = function_of(h, "neighbour", false);
 	uint64_t behind = heap_alloc(h, 4);
 	heap_at(h, behind)[0] = instances;
-	assert_null(v8_class_of(&h->v8, m.method, m.receiver));
+	assert_null(v8_class_of(&h->v8, m.method, m.receiver, true));
 	/* A name that is none of a class. */
 	m = class_in(h);
 	uint64_t unnamed = function_of(h, "module.exports", true);
 	heap_at(h, unnamed)[7] = heap_at(h, m.class)[7];
 	heap_at(h, m.prototype)[3] = unnamed;
-	assert_null(v8_class_of(&h->v8, m.method, m.receiver));
+	assert_null(v8_class_of(&h->v8, m.method, m.receiver, true));
 }
 
 static void never_guessed(void **state)
@@ -186,18 +187,18 @@ static void check_bounds(struct heap *h)
 	heap_at(h, map)[3] = m.prototype;
 	heap_at(h, m.prototype)[4] = HEAP_BASE + sizeof(h->words) + 9;
 	h->reads = 0;
-	assert_null(v8_class_of(&h->v8, m.method, m.receiver));
+	assert_null(v8_class_of(&h->v8, m.method, m.receiver, true));
 	assert_true(h->reads < 300);
 	uint64_t table = heap_object(h, PROPERTIES_TYPE, 6);
 	heap_at(h, m.prototype)[1] = table;
 	heap_at(h, map)[2] = DICTIONARY;
 	heap_at(h, table)[1] = smi(INT32_MAX);
-	assert_null(v8_class_of(&h->v8, m.method, m.receiver));
+	assert_null(v8_class_of(&h->v8, m.method, m.receiver, true));
 	heap_at(h, table)[1] = smi(-1);
-	assert_null(v8_class_of(&h->v8, m.method, m.receiver));
+	assert_null(v8_class_of(&h->v8, m.method, m.receiver, true));
 	heap_at(h, map)[2] = 1023u << 10;
 	heap_at(h, map)[5] = HEAP_BASE + sizeof(h->words) - 7;
-	assert_null(v8_class_of(&h->v8, m.method, m.receiver));
+	assert_null(v8_class_of(&h->v8, m.method, m.receiver, true));
 }
 
 static void hostile_heaps_are_bounded(void **state)
