@@ -16,6 +16,7 @@ import zlib
 
 import pytest
 
+from conftest import CSAMPLE
 from emitting import FLAVOUR, ROOT, emit, fields, varints
 from faulty import Server
 
@@ -437,3 +438,38 @@ def test_collector_is_restarted_in_mid_run(otelcol, push):
     tool.tell("end\n")
     assert json.loads(tool.read_line(90))["delivered"] == 6
     eventually(lambda: from_collector(otelcol, "restarted")[0]["samples/count"][1], 120)
+
+
+# ---- a recording that feeds all of them ----
+
+
+def test_a_recording_feeds_all_three(pyroscope, parca, otelcol, start, workload, tmp_path):
+    """Two of them restart meanwhile. Each has, at the end, each sample that csample took."""
+    target = workload("split")
+    stats = tmp_path / "stats.json"
+    urls = [f"--push={b}+http://{server.address}" for b, server in
+            (("pyroscope", pyroscope), ("parca", parca), ("otlp", otelcol))]
+    run = start(CSAMPLE, "record", "-p", target.pid, "--loop", "1s", *urls, "--push-tenant", "team-a", "--push-spool",
+                tmp_path / "spool", "--label", "service_name=live", "--label-from", "hostname", "--stats-json", stats,
+                stderr=subprocess.PIPE)
+    eventually(lambda: from_pyroscope(pyroscope, SAMPLES, '{service_name="live"}')[1] > 0, True)
+    pyroscope.stop()
+    otelcol.stop()
+    run.wait_for("profiles wait in", stream=run.popen.stderr)
+    pyroscope.start()
+    otelcol.start()
+    run.wait_for("takes profiles again", stream=run.popen.stderr)
+    run.signal(signal.SIGTERM)
+    said = run.wait_for(" samples, ", stream=run.popen.stderr)
+    assert run.popen.wait(30) == 0
+    samples = int(said.split(" samples")[0].split()[-1])
+    seconds = json.loads(stats.read_text())["profile_cpu_seconds"]
+    eventually(lambda: from_pyroscope(pyroscope, SAMPLES, '{service_name="live"}')[1], samples)
+    by_name, total = from_pyroscope(pyroscope, CPU, '{service_name="live"}')
+    assert abs(total / 1e9 - seconds) < 0.001 and 0.6 < by_name["seventy"] / total < 0.8
+    at_parca, total_of_parca = from_parca(parca, "live")
+    assert total_of_parca == total and at_parca["seventy"] == by_name["seventy"]
+    found, resources, _ = from_collector(otelcol, "live")
+    assert found["samples/count"][1] == samples and found["cpu/nanoseconds"][1] == total
+    assert found["cpu/nanoseconds"][0]["seventy"] == by_name["seventy"]
+    assert resources[0]["host.name"] == socket.gethostname()
