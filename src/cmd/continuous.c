@@ -350,7 +350,8 @@ struct err *cmd_continuous(const struct options *opt, int *status)
 	catch_signals();
 	/* A command that is started may need what we do not. */
 	if (!opt->child_argv)
-		loop_drop_privileges(opt->output || opt->store || opt->stats_json,
+		loop_drop_privileges(opt->output || opt->store || opt->stats_json ||
+		                             opt->push_config.spool_dir,
 		                     listens_low(opt));
 	struct err *err = open_outlets(&c);
 	if (!err)

@@ -69,6 +69,8 @@ static void add_outlets(struct strbuf *b, const struct deliverer *d)
 	         offsetof(struct outlet_stats, rejected)},
 	        {"dropped_total", "counter", "Profiles dropped because there was no room.",
 	         offsetof(struct outlet_stats, dropped)},
+	        {"expired_total", "counter", "Of these: too old by the time they could be sent.",
+	         offsetof(struct outlet_stats, expired)},
 	        {"waiting", "gauge", "Profiles not yet delivered.",
 	         offsetof(struct outlet_stats, waiting)},
 	        {"waiting_bytes", "gauge", "The same in bytes.",
