@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* csample version: what this binary is made of and can read. */
 #define PCRE2_CODE_UNIT_WIDTH 8
+#include <curl/curl.h>
 #include <dlfcn.h>
 #include <elfutils/libdwfl.h>
 #include <jansson.h>
 #include <libunwind.h>
 #include <lzma.h>
+#include <microhttpd.h>
 #include <pcre2.h>
 #include <protobuf-c/protobuf-c.h>
 #include <sqlite3.h>
@@ -57,15 +59,26 @@ static const char *of_pcre2(void)
 	return text;
 }
 
+static const char *of_curl(void)
+{
+	return curl_version_info(CURLVERSION_NOW)->version;
+}
+
 /* Of the libraries as loaded, which need not be those csample was built with. */
 static const struct {
 	const char *name;
 	const char *(*version)(void);
 } libraries[] = {
-        {"elfutils", of_elfutils},        {"libunwind", of_libunwind},
-        {"jansson", of_jansson},          {"protobuf-c", protobuf_c_version},
-        {"liblzma", lzma_version_string}, {"zlib", zlibVersion},
-        {"sqlite", sqlite3_libversion},   {"pcre2", of_pcre2},
+        {"elfutils", of_elfutils},
+        {"libunwind", of_libunwind},
+        {"jansson", of_jansson},
+        {"protobuf-c", protobuf_c_version},
+        {"libcurl", of_curl},
+        {"libmicrohttpd", MHD_get_version},
+        {"liblzma", lzma_version_string},
+        {"zlib", zlibVersion},
+        {"sqlite", sqlite3_libversion},
+        {"pcre2", of_pcre2},
 };
 
 /* It is loaded when first needed, by libdw. */
