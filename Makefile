@@ -18,7 +18,7 @@ BIN := build/csample$(if $(SAN),-san)
 GEN := build/gen
 
 PKGS := libdw libelf libprotobuf-c jansson zlib liblzma libunwind-generic libunwind-ptrace libmicrohttpd \
-        libcurl sqlite3 libpcre2-8
+        libcurl sqlite3 libpcre2-8 ncursesw
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wswitch-enum \
         $(if $(WERROR),-Werror)
 OPT  := $(if $(SAN),-O1 -fsanitize=address$(comma)undefined -fno-omit-frame-pointer \

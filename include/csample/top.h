@@ -61,6 +61,33 @@ void top_destroy(struct top *t);
 void top_set_profile(struct top *t, const struct profile *p);
 /* Takes in what p has got since the last time. */
 void top_refresh(struct top *t, const struct top_facts *facts);
+/* The picture stands still by the user's wish: what comes until it goes on is one interval. */
+bool top_is_paused(const struct top *t);
+
+/* A terminal to show it on, and the keys from there. What is written to stderr meanwhile shows in
+ * the last line, and is written out when the screen is left. */
+struct screen;
+/* ERR_UNSUPPORTED: there is no terminal that can place text, and why. */
+struct err *screen_check(void);
+/* After screen_check(). */
+struct err *screen_open(struct top *t, struct screen **ret);
+/* The terminal is as it was before. NULL is allowed. */
+void screen_close(struct screen *s);
+void screen_draw(struct screen *s);
+/* Shown in the last line until the next key. */
+void screen_say(struct screen *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+enum screen_action {
+	SCREEN_NOTHING,
+	SCREEN_QUIT,
+	SCREEN_RESET, /* counting is to begin anew */
+	SCREEN_IDLE,  /* the same, with the other of CPU and wall time */
+};
+/* Takes the keys that have come, up to one that the caller must act upon, and draws what they
+ * change. Waits for none. */
+enum screen_action screen_keys(struct screen *s);
+/* The terminal as it was before, for as long as we are stopped (Ctrl-Z), and back. */
+void screen_leave(struct screen *s);
+void screen_return(struct screen *s);
 
 /* The table as lines of text, fit for a terminal, and as one line of JSON (README has its members).
  */

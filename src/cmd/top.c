@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <csample/clock.h>
@@ -8,7 +12,11 @@
 
 #include "top_run.h"
 
-#define POLL_MS 50
+#define POLL_MS     50
+#define KEY_POLL_MS 25           /* from a key to what it does */
+#define FIRST_NS    300000000ULL /* something to see soon */
+#define TAIL        8192         /* of what a command wrote, bytes */
+#define END_MS      3000         /* for a command to end once it is told to */
 
 static volatile sig_atomic_t interrupted;
 
@@ -28,12 +36,34 @@ static void catch_signals(void)
 	signal(SIGPIPE, SIG_IGN); /* an error of write() instead */
 }
 
+static volatile sig_atomic_t suspended, continued;
+
+static void on_suspend(int sig)
+{
+	if (sig == SIGTSTP)
+		suspended = 1;
+	else
+		continued = 1;
+}
+
+static void catch_suspension(void)
+{
+	struct sigaction sa = {.sa_handler = on_suspend, .sa_flags = SA_RESTART};
+	sigemptyset(&sa.sa_mask);
+	sigaction(SIGTSTP, &sa, NULL);
+	sigaction(SIGCONT, &sa, NULL);
+}
+
 struct watching {
 	struct options own; /* those given, but for --native none: the view hides such frames */
 	const struct options *opt;
 	struct session session;
 	struct top_run run;
 	struct top *top;
+	struct screen *screen; /* NULL: text */
+	int child_fd;          /* what the command writes, while there is a screen; -1: not read */
+	char child_tail[TAIL]; /* the last of it */
+	size_t child_len;
 };
 
 static void say_ended(const struct watching *w)
@@ -108,6 +138,178 @@ static struct err *watch_as_text(struct watching *w)
 	return NULL;
 }
 
+/* The screen is not the command's: what it writes is kept, for the case that it fails. */
+static void read_child(struct watching *w)
+{
+	char text[TAIL];
+	ssize_t n;
+	while (w->child_fd >= 0 && (n = read(w->child_fd, text, sizeof(text))) > 0) {
+		size_t len = (size_t)n,
+		       keep = TAIL - len < w->child_len ? TAIL - len : w->child_len;
+		memmove(w->child_tail, w->child_tail + w->child_len - keep, keep);
+		memcpy(w->child_tail + keep, text, len);
+		w->child_len = keep + len;
+	}
+}
+
+static struct err *pipe_child(struct watching *w, int *write_fd_ret)
+{
+	int fds[2];
+	if (pipe2(fds, O_CLOEXEC))
+		return err_errno(errno, "create a pipe");
+	fcntl(fds[0], F_SETFL, O_NONBLOCK);
+	fcntl(fds[1], F_SETPIPE_SZ, 1 << 20); /* it is read now and then only */
+	w->child_fd = fds[0];
+	*write_fd_ret = fds[1];
+	return NULL;
+}
+
+/* Who looks at a command by a screen has seen enough of it, too. */
+static void end_child(struct watching *w)
+{
+	struct child *c = &w->session.child;
+	for (int ms = 0; c->pid && c->go_fd < 0 && !child_reap(c, false); ms += 10) {
+		if (ms == 0)
+			kill(-c->pid, SIGTERM);
+		if (ms == END_MS)
+			kill(-c->pid, SIGKILL);
+		read_child(w);
+		usleep(10000);
+	}
+}
+
+static struct err *act(struct watching *w, enum screen_action action)
+{
+	bool wall = w->run.wall;
+	if (w->run.ended) {
+		screen_say(w->screen, "process %d has ended: nothing more can be counted",
+		           (int)w->session.target->pid);
+		screen_draw(w->screen);
+		return NULL;
+	}
+	struct err *err = restart(w, action == SCREEN_IDLE ? !wall : wall);
+	if (err)
+		return err;
+	screen_say(w->screen, action == SCREEN_IDLE
+	                              ? w->run.wall ? "wall time of all threads from now on"
+	                                            : "CPU time from now on"
+	                              : "counting from now on");
+	refresh(w);
+	screen_draw(w->screen);
+	return NULL;
+}
+
+/* Ctrl-Z: the terminal is the shell's until we are continued. */
+static void suspend(struct watching *w)
+{
+	if (suspended) {
+		suspended = 0;
+		screen_leave(w->screen);
+		raise(SIGSTOP);
+	}
+	continued = 0;
+	screen_return(w->screen);
+}
+
+static void end_of_target(struct watching *w)
+{
+	top_run_stop(&w->run);
+	refresh(w);
+	if (session_is_several(&w->session))
+		screen_say(w->screen, "all processes have ended; q leaves");
+	else
+		screen_say(w->screen, "process %d has ended; q leaves",
+		           (int)w->session.target->pid);
+	screen_draw(w->screen);
+}
+
+static struct err *watch_on_screen(struct watching *w)
+{
+	struct err *err = NULL;
+	uint64_t next = now_ns() + FIRST_NS;
+	refresh(w);
+	screen_draw(w->screen);
+	while (!interrupted && !err) {
+		struct pollfd key = {.fd = STDIN_FILENO, .events = POLLIN};
+		if (w->run.ended)
+			poll(&key, 1, 100);
+		else if (!top_run_poll(&w->run, KEY_POLL_MS))
+			end_of_target(w);
+		read_child(w);
+		if (suspended || continued)
+			suspend(w);
+		enum screen_action action = screen_keys(w->screen);
+		if (action == SCREEN_QUIT)
+			break;
+		if (action != SCREEN_NOTHING)
+			err = act(w, action);
+		if (key.revents & (POLLHUP | POLLERR))
+			break;
+		if (err || w->run.ended || now_ns() < next)
+			continue;
+		next = now_ns() + w->opt->delay_ns;
+		if (!top_is_paused(w->top)) /* else it is one long interval */
+			refresh(w);
+		screen_draw(w->screen);
+		if (is_full(&w->run)) {
+			err = restart(w, w->run.wall);
+			screen_say(w->screen, "too many different stacks: counting began anew");
+		}
+	}
+	return err;
+}
+
+static void leave_screen(struct watching *w)
+{
+	bool ended = w->run.ended;
+	if (!w->screen)
+		return;
+	screen_close(w->screen);
+	w->screen = NULL;
+	read_child(w);
+	if (!ended)
+		end_child(w);
+	if (!ended || !w->top)
+		return;
+	top_print(w->top, stdout);
+	say_ended(w);
+}
+
+/* As py-spy: only a command that failed is worth its words. */
+static void print_child(const struct watching *w)
+{
+	if (w->child_fd < 0 || !child_exit_code(&w->session.child) || !w->run.ended)
+		return;
+	fwrite(w->child_tail, 1, w->child_len, stderr);
+}
+
+/* A screen if there can be one; else text, which goes on without. */
+static bool wants_screen(const struct options *opt)
+{
+	if (opt->batch || opt->json)
+		return false;
+	struct err *err = screen_check();
+	if (err && isatty(STDOUT_FILENO))
+		log_info("%s: tables of text follow each other; Ctrl-C ends them", err->msg);
+	bool possible = !err;
+	err_free(err);
+	return possible;
+}
+
+static struct err *open_session(struct watching *w, bool on_screen)
+{
+	int fd = STDERR_FILENO; /* tables alone go to stdout */
+	bool piped = on_screen && w->opt->child_argv;
+	struct err *err = piped ? pipe_child(w, &fd) : NULL;
+	if (err)
+		return err;
+	w->session.child_config = (struct child_config){.output_fd = fd, .own_group = piped};
+	err = session_open(&w->session);
+	if (piped)
+		close(fd);
+	return err;
+}
+
 static struct err *watch(struct watching *w)
 {
 	static const enum view_kind kinds[] = {[OPT_BY_FUNCTIONS] = VIEW_FUNCTIONS,
@@ -120,8 +322,8 @@ static struct err *watch(struct watching *w)
 	                                  .no_native = opt->native == OPT_NATIVE_NONE,
 	                                  .full_filenames = opt->full_filenames,
 	                                  .rows = opt->rows};
-	w->session.child_config.output_fd = STDERR_FILENO; /* tables alone go to stdout */
-	struct err *err = session_open(&w->session);
+	bool on_screen = wants_screen(opt);
+	struct err *err = open_session(w, on_screen);
 	if (err)
 		return err;
 	w->top = top_create(&config);
@@ -130,21 +332,31 @@ static struct err *watch(struct watching *w)
 	if (err)
 		return err;
 	top_set_profile(w->top, w->run.profile);
+	if (on_screen)
+		catch_suspension();
+	err = on_screen ? screen_open(w->top, &w->screen) : NULL;
+	if (err)
+		return err;
 	if (engine_note(w->run.engine))
 		log_warn("%s", engine_note(w->run.engine));
-	return watch_as_text(w);
+	return w->screen ? watch_on_screen(w) : watch_as_text(w);
 }
 
 struct err *cmd_top(const struct options *opt, int *status)
 {
-	struct watching w = {.own = *opt, .opt = opt, .run = {.loop_fd = -1}};
+	struct watching w = {.own = *opt, .opt = opt, .run = {.loop_fd = -1}, .child_fd = -1};
 	if (opt->native == OPT_NATIVE_NONE)
 		w.own.native = OPT_NATIVE_OWN;
 	session_init(&w.session, &w.own);
 	struct err *err = watch(&w);
-	session_wait(&w.session, status, !err);
+	bool left = w.screen && !w.run.ended; /* by the user, who is not told of the command's */
+	leave_screen(&w);
+	session_wait(&w.session, status, !err && !left);
+	print_child(&w);
 	top_destroy(w.top);
 	top_run_close(&w.run);
 	session_close(&w.session);
+	if (w.child_fd >= 0)
+		close(w.child_fd);
 	return err;
 }

@@ -136,13 +136,16 @@ void model_refresh(struct model *m, const struct top_facts *facts)
 	look_at(m, m->now.items, m->now.n);
 }
 
+static uint32_t below(const struct model *m)
+{
+	const struct thread_node *thread = m->thread ? model_thread(m, m->thread) : NULL;
+	return thread ? thread->node : m->thread ? UINT32_MAX : 0;
+}
+
 void model_reshape(struct model *m)
 {
-	struct view_config config = {.kind = m->kind, .no_native = m->no_native};
-	const struct thread_node *thread = m->thread ? model_thread(m, m->thread) : NULL;
-	m->thread_unseen = m->thread && !thread;
-	if (m->thread)
-		config.below = thread ? thread->node : UINT32_MAX;
+	struct view_config config = {.kind = m->kind, .no_native = m->no_native, .below = below(m)};
+	m->thread_unseen = m->thread && config.below == UINT32_MAX;
 	view_destroy(m->view);
 	m->view = view_create(&m->shown, &config);
 	m->order.n = 0;
@@ -158,6 +161,32 @@ const struct thread_node *model_thread(const struct model *m, const char *name)
 		if (m->threads.items[i].name == name)
 			return &m->threads.items[i];
 	return NULL;
+}
+
+struct view *model_interval_view(struct model *m)
+{
+	if (m->whole)
+		return m->view;
+	m->part = m->shown;
+	m->part.nodes = mem_realloc_array(NULL, m->now.n + 1, sizeof(*m->part.nodes));
+	for (size_t i = 0; i < m->now.n; i++) {
+		m->part.nodes[i] = m->now.items[i];
+		for (size_t k = 0; k < PROFILE_VALUES && i < m->before.n; k++)
+			m->part.nodes[i].self[k] -= m->before.items[i].self[k];
+	}
+	const struct view_config config = {
+	        .kind = m->kind, .no_native = m->no_native, .below = below(m)};
+	struct view *v = view_create(&m->part, &config);
+	view_update(v);
+	return v;
+}
+
+void model_interval_view_done(struct model *m, struct view *v)
+{
+	if (v == m->view)
+		return;
+	view_destroy(v);
+	free(m->part.nodes);
 }
 
 bool model_has_lock(const struct model *m)

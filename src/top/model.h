@@ -27,8 +27,9 @@ struct thread_node {
 
 struct model {
 	struct top_config config;
-	const struct profile *p;              /* live */
-	struct profile shown;                 /* p as of the last refresh: its nodes are now's */
+	const struct profile *p; /* live */
+	struct profile shown;    /* p as of the last refresh: its nodes are now's */
+	struct profile part;     /* the same, of an interval: see model_interval_view() */
 	VEC(struct profile_node) now, before; /* at the last two refreshes */
 	VEC(bool) in_gc;                      /* per node */
 	VEC(struct thread_node) threads;
@@ -60,6 +61,11 @@ size_t model_sort(struct model *m, size_t n);
 /* The last thread of that name; NULL: none. */
 const struct thread_node *model_thread(const struct model *m, const char *name);
 
+/* A view of what is shown as if nothing else had been: of the last interval alone, or of the whole
+ * run. Give it back. */
+struct view *model_interval_view(struct model *m);
+void model_interval_view_done(struct model *m, struct view *v);
+
 void model_cells(const struct model *m, const struct view_row *row, struct cells *ret);
 /* ns as a share of the last interval or the whole run, as chosen. */
 double model_share(const struct model *m, uint64_t recent_ns, uint64_t ns);
@@ -76,9 +82,14 @@ const char *time_text(uint64_t ns, char text[static 32]);
 void head_line(const struct model *m, unsigned line, struct strbuf *b);
 extern const char *const kind_names[]; /* by enum view_kind: "functions" */
 
+/* save.c: what is shown, as a file in the format of that suffix, in the directory we are in.
+ * *path_ret is its name; free it. */
+struct err *save(struct model *m, const char *suffix, char **path_ret);
+
 struct top {
 	struct model model;
 	uint64_t interval; /* how many there have been */
+	bool paused;       /* the picture stands still; sampling goes on */
 };
 
 #endif

@@ -28,6 +28,10 @@ void row_name(const struct model *m, const struct frame *f, struct strbuf *b)
 {
 	const struct emit_options opt = {.full_filenames = m->config.full_filenames};
 	const char *path = f->line && f->file ? f->file : f->module;
+	if (m->kind == VIEW_MODULES && !opt.full_filenames) {
+		strbuf_add(b, frame_short_path(f->function));
+		return;
+	}
 	frame_label(f, &opt, b);
 	if (frame_kind_is_script(f->kind) || f->kind == FRAME_MARK || !path)
 		return;
@@ -76,7 +80,7 @@ void head_line(const struct model *m, unsigned line, struct strbuf *b)
 		strbuf_addf(b, "%" PRIu64 " samples   %" PRIu64 " errors   rate %.1f of %g Hz",
 		            f->samples, f->lost, f->rate_reached, f->rate_asked);
 		if (f->pause_ns)
-			strbuf_addf(b, "   pause %.0f us", (double)f->pause_ns / 1e3);
+			strbuf_addf(b, "   median pause %.0f us", (double)f->pause_ns / 1e3);
 		strbuf_addf(b, "   %.1f s", (double)f->run_ns / 1e9);
 	}
 }

@@ -25,6 +25,13 @@ void top_set_profile(struct top *t, const struct profile *p)
 
 void top_refresh(struct top *t, const struct top_facts *facts)
 {
+	if (t->paused)
+		return;
 	t->interval++;
 	model_refresh(&t->model, facts);
+}
+
+bool top_is_paused(const struct top *t)
+{
+	return t->paused;
 }
