@@ -109,8 +109,8 @@ uint32_t profile_add_location(struct profile *p, const struct location *loc);
 /* The child of parent for a location, added if it is new. */
 uint32_t profile_child(struct profile *p, uint32_t parent, uint32_t location);
 
-#define PROFILE_MAX_SAMPLES ((size_t)1 << 21) /* a timeline of 64 MiB: 5 hours of a CPU at 100 Hz \
-	                                       */
+/* A timeline of 64 MiB: 5 hours of a CPU at 100 Hz. */
+#define PROFILE_MAX_SAMPLES ((size_t)1 << 21)
 /* Index of a new thread, for samples. */
 uint32_t profile_add_thread(struct profile *p, const struct profile_thread *thread);
 /* Keeps a sample if there is room for it; its values are not added to the node's. */

@@ -33,8 +33,8 @@ void symbols_prepare_image(struct symbols *s, struct image *img);
 void symbols_add_process(struct symbols *s, uint32_t owner, int root_fd, int32_t ns_pid,
                          uint32_t uid);
 
-/* The process has ended, or is sampled no more: symbols_collect() forgets where its frames are named,
- * when none of them waits for a name any more. */
+/* The process has ended, or is sampled no more: symbols_collect() forgets where its frames are
+ * named, when none of them waits for a name any more. */
 void symbols_end_process(struct symbols *s, uint32_t owner);
 void symbols_collect(struct symbols *s);
 

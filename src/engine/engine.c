@@ -359,7 +359,7 @@ void engine_checkpoint(struct engine *e, struct stats *ret)
 	uint64_t uncarried = uncarried_ns(e);
 	engine_drain_sideband(e);
 	note_ended(e);
-	drain_queues(e); /* what was credited to threads above has become stacks */
+	drain_queues(e);    /* what was credited to threads above has become stacks */
 	collect_repeats(e); /* of what has just been worked off */
 	process_sweep(e);
 	engine_get_stats(e, ret);

@@ -21,8 +21,8 @@ struct sampling {
 	int wake_fd;   /* eventfd: a queue fills up */
 	_Atomic uint64_t period_ns;
 	_Atomic uint32_t wanted_ticks; /* of 2^32 ticks; UINT32_MAX: all of them */
-	bool wall;        /* snapshots carry wall time */
-	bool may_preempt; /* real-time priority is to be had, schedstat works */
+	bool wall;                     /* snapshots carry wall time */
+	bool may_preempt;              /* real-time priority is to be had, schedstat works */
 	bool may_stop;
 	bool prefer_stop;    /* --capture stop */
 	struct moves *moves; /* NULL: not to be had */

@@ -196,7 +196,7 @@ def test_firefox_profiler_reads_it(profiler_cli, tmp_path):
 def test_live_timeline(tmp_path):
     """Two functions in turns, each 300 ms: in the trace they alternate, and their sums are the profile's."""
     program = tmp_path / "turns.py"
-    program.write_text("import time\n"
+    program.write_text("import threading, time\n"
                        "def spin(until):\n    while time.process_time() < until: pass\n"
                        "def first(until): spin(until)\n"
                        "def second(until): spin(until)\n"

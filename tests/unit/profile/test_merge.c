@@ -119,12 +119,13 @@ static const char *text(const struct profile *p)
 			const struct location *loc = &p->locations[p->nodes[n].location];
 			assert_true(p->nodes[n].parent < n);
 			assert_true(loc->n_frames > 0);
-			snprintf(longer, sizeof(longer), "%s%s%s", loc->frames[0].function,
-			         stack[0] ? ";" : "", stack);
+			int len = snprintf(longer, sizeof(longer), "%s%s%s",
+			                   loc->frames[0].function, stack[0] ? ";" : "", stack);
+			assert_in_range(len, 1, sizeof(longer) - 1);
 			memcpy(stack, longer, sizeof(stack));
 		}
-		size_t len = strlen(all);
-		snprintf(all + len, sizeof(all) - len, "%s%s %llu", len ? ", " : "", stack,
+		size_t used = strlen(all);
+		snprintf(all + used, sizeof(all) - used, "%s%s %llu", used ? ", " : "", stack,
 		         (unsigned long long)p->nodes[i].self[0]);
 	}
 	return all;
