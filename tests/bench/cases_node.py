@@ -122,6 +122,7 @@ def case_node_serve(report):
                         yield
 
                 ways = {"csample": lambda: tools.csample(servers.pids[0], "-r", rate),
+                        "floor": lambda: tools.floor("preempt", servers.pids[0], rate),
                         "another server": lambda: servers.asked(1),
                         "--cpu-prof": lambda: servers.asked(2)}
                 if shutil.which("perf"):
@@ -131,8 +132,9 @@ def case_node_serve(report):
                 answers = servers.work.rate(window)
             share, error = kept.pop("csample")
             report.kept(f"csample, {rate} Hz, of {answers:.0f} answers/s", share, error, limit)
+            kinds = {"another server": "noise: ", "floor": ""}
             for name, (share, error) in kept.items():
-                report.line(f"{'noise' if name == 'another server' else 'peer'}: {name}, {rate} Hz",
+                report.line(f"{kinds.get(name, 'peer: ')}{name}, {rate} Hz",
                             f"kept {share:.4f} +-{error:.4f}")
 
 
