@@ -175,6 +175,20 @@ static void pair_cframes(struct py *py, struct py_view *view, uint64_t state, st
 	vec_free(&cframes);
 }
 
+/* Up to 3.12 a sub-interpreter may be created in one thread and run in another, and its state goes
+ * on naming the first: what it runs is on the other's stack. Without a marker nobody knows. */
+static bool on_this_stack(const struct snapshot *snap, uint64_t marker)
+{
+	uint64_t sp = snap->regs.r[REG_SP];
+	if (!marker || !regs_known(&snap->regs, REG_SP))
+		return true;
+	for (unsigned i = 0; i < snap->n_regions; i++)
+		if (sp - snap->regions[i].addr < snap->regions[i].len)
+			return marker >= sp &&
+			       marker - snap->regions[i].addr < snap->regions[i].len;
+	return true;
+}
+
 /* False: the state is no longer this thread's, or was not known when the snapshot was taken. */
 static bool walk_state(struct py *py, const struct snapshot *snap, struct py_view *view,
                        const struct py_thread *th, unsigned i, struct part *part, bool *unknown)
@@ -196,7 +210,15 @@ static bool walk_state(struct py *py, const struct snapshot *snap, struct py_vie
 	collect(py, snap, view, &chain, interp, part);
 	if (l->groups == GROUPS_EACH && l->marker == MARKER_CFRAME && part->end == WALK_WHOLE)
 		pair_cframes(py, view, th->states[i], part);
-	return true;
+	uint64_t cframe = 0;
+	if (obj_get(state, l->thread.cframe, &cframe) &&
+	    cframe == th->states[i] + l->thread.root_cframe.at)
+		cframe = 0; /* runs nothing */
+	if (th->n_states == 1 || on_this_stack(snap, cframe ? cframe : part->first_marker))
+		return true;
+	vec_free(&part->found);
+	*part = (struct part){0};
+	return false;
 }
 
 /* Whoever was entered last lies lowest on the stack. Without markers the order of the list stands.

@@ -100,3 +100,30 @@ def test_the_judge_sees_differences():
         assert pytruth.differences((3, 12), bad, true), bad
     assert pytruth.differences((3, 8), [("B.f", "/x.py", 3), good[1]], true)
     assert pytruth.compare((3, 12), {}, {1: {"name": "t", "frames": true}})
+
+
+# Up to 3.9 nothing tells whose stack a sub-interpreter's frames are on; from 3.13 on each thread that enters one
+# has a state of its own there.
+@pytest.mark.parametrize("version", ("3.12",) if SAN else ("3.10", "3.11", "3.12"))
+def test_a_subinterpreter_run_by_another_thread_than_created_it(csample, start, version):
+    """Its state names the creator, whose stack it must not show in."""
+    target = start(pythons.require(version).exe, "-c", """if True:
+        import _xxsubinterpreters, threading
+        interpreter = _xxsubinterpreters.create()
+        def runner():
+            _xxsubinterpreters.run_string(interpreter, '''if True:
+                import time
+                def inner():
+                    print("ready", flush=True)
+                    time.sleep(600)
+                inner()''')
+        thread = threading.Thread(target=runner, daemon=True)
+        thread.start()
+        thread.join()""")
+    target.wait_for("ready")
+    report, _ = dump(csample, target.pid, "--native=none")
+    functions = {thread["tid"]: [f["function"] for f in thread["frames"]] for thread in report["threads"]}
+    assert functions[target.pid][-1] == "<module>" and "Thread.join" in functions[target.pid], functions
+    assert "inner" not in functions[target.pid], functions
+    other, = (names for tid, names in functions.items() if tid != target.pid)
+    assert "runner" in other, functions
