@@ -17,8 +17,7 @@
 static const char *const lacks[V8_PROOFS] = {
         [V8_FUNCTIONS] = "its stacks are shown as native code",
         [V8_BYTECODES] = "functions that are interpreted show without their current lines",
-        [V8_CODES] = "functions that are compiled show without their current lines, and without "
-                     "what was inlined",
+        [V8_CODES] = "compiled functions show without current lines and what was inlined",
 };
 static const char *const subjects[V8_PROOFS] = {
         [V8_FUNCTIONS] = "functions",
