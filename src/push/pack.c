@@ -16,7 +16,8 @@ struct err *gzip_pack(const void *bytes, size_t len, void **packed_ret, size_t *
 	z_stream z = {0};
 	if (len > MAX_LEN)
 		return err_new(ERR_UNSUPPORTED, "%zu bytes are too many to be sent", len);
-	if (deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, GZIP, 8, Z_DEFAULT_STRATEGY))
+	/* On its way only: half the time of the default level for a tenth more bytes. */
+	if (deflateInit2(&z, Z_BEST_SPEED, Z_DEFLATED, GZIP, 8, Z_DEFAULT_STRATEGY))
 		return &err_nomem;
 	size_t bound = deflateBound(&z, len);
 	uint8_t *out = mem_alloc(bound);

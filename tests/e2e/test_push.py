@@ -14,6 +14,7 @@ import time
 
 import pytest
 
+from conftest import CSAMPLE
 from emitting import FLAVOUR, ROOT, emit, fields
 from faulty import Server
 
@@ -73,7 +74,7 @@ def url_of(backend, server, scheme="http"):
 
 def test_every_fault_is_survived(server, push, small, tmp_path):
     # Those that the server has stored and not confirmed ("late") come twice: same series, same time.
-    faults = ["ok", "reset", "ok", "midbody", "ok", 503, "ok", "late", "ok", "trickle", "ok", 500, "ok", 408, "ok"]
+    faults = ["ok", "reset", "ok", "midbody", "ok", 503, "ok", "late", "ok", "trickle", "ok"]
     running = []
     for backend in BACKENDS:
         s = server(*faults)
@@ -86,7 +87,7 @@ def test_every_fault_is_survived(server, push, small, tmp_path):
         assert result["delivered"] == 12 and result["waiting"] == 0, result
         assert result["rejected"] == result["dropped"] == result["expired"] == 0
         # curl itself tries again at once when a connection that served before has just ended.
-        assert 4 <= result["retried"] <= 7
+        assert 2 <= result["retried"] <= 5
         times = [p.time_ns for p in s.stored]
         assert times == sorted(times) and len(times) == 13
         assert len(set(times)) == 12
@@ -334,6 +335,28 @@ def test_record_ends_in_time_and_the_next_one_delivers(server, csample, workload
     assert len(times) > waiting and times == sorted(times)
 
 
+def test_a_killed_recording_loses_the_present_interval_only(server, start, csample, workload, tmp_path):
+    target = workload("split")
+    s = server()
+    s.default = 503
+    options = ["-p", target.pid, "--loop", "1s", "--push", url_of("parca", s), "--push-spool", tmp_path / "spool"]
+    with open(tmp_path / "stderr", "wb") as err:
+        run = start(CSAMPLE, "record", *options, stderr=err)
+        while (waiting := len(list((tmp_path / "spool").glob("*/0/*.profile")))) < 3:
+            assert run.popen.poll() is None
+            time.sleep(0.02)
+        time.sleep(random.random() / 2)  # wherever in the interval
+        run.signal(signal.SIGKILL)
+        run.popen.wait()
+    s.default = "ok"
+    again = csample("record", *options, "-d", "1")
+    assert again.status == 0, again
+    spans = [(p.time_ns, dict(fields(p.pprof))[10]) for p in s.stored]
+    assert len(spans) > waiting and spans == sorted(spans)
+    for (begin, length), (next_one, _) in zip(spans[:waiting - 1], spans[1:]):
+        assert abs(begin + length - next_one) < 20e6, spans
+
+
 @pytest.mark.parametrize("options, said", [
     (["--push", "http://localhost:4040"], "use pyroscope+http://HOST:4040"),
     (["--push", "parca+http://x:hidden@localhost/?a"], "cannot push to 'localhost/?a': it may not have a query"),
@@ -371,7 +394,7 @@ def tls_server(server, certificate, client=False):
 def test_certificates(server, push, small, certificate, tmp_path):
     s = tls_server(server, certificate)
     url = url_of("otlp", s, "https")
-    tool = push(url, small, "--wait", 1, "--close", 0.5)
+    tool = push(url, small, "--wait", 0.3, "--close", 0)
     result = counts(tool)
     finish(tool)
     assert result["delivered"] == 0 and result["waiting"] == 1 and "certificate" in result["last_error"]
@@ -382,7 +405,7 @@ def test_certificates(server, push, small, certificate, tmp_path):
     assert counts(tool)["delivered"] == 1
     s = tls_server(server, certificate, client=True)
     ours = ["--ca", certificate / "cert.pem"]
-    tool = push(url_of("parca", s, "https"), small, "--wait", 1, "--close", 0.5, *ours)
+    tool = push(url_of("parca", s, "https"), small, "--wait", 0.3, "--close", 0, *ours)
     assert counts(tool)["delivered"] == 0
     finish(tool)
     tool = push(url_of("parca", s, "https"), small, "--wait", 30, *ours, "--cert", certificate / "cert.pem",
