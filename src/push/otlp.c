@@ -24,11 +24,11 @@ struct translation {
 	struct map64 attribute_refs; /* by key and value */
 };
 
-#define NEW(t, type, init)                                                 \
-	({                                                                 \
-		type *new_one = arena_alloc((t)->arena, sizeof(*new_one)); \
-		init(new_one);                                             \
-		new_one;                                                   \
+#define NEW(t, type, init)                                                             \
+	({                                                                             \
+		__typeof__(type) *new_one = arena_alloc((t)->arena, sizeof(*new_one)); \
+		(init)(new_one);                                                       \
+		new_one;                                                               \
 	})
 #define NEW_ARRAY(t, n, type) arena_alloc((t)->arena, ((n) + 1) * sizeof(type))
 

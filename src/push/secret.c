@@ -75,7 +75,7 @@ static struct err *add_header(struct secrets *s, const char *text, size_t number
 	} else {
 		header = mem_strdup(text);
 	}
-	const char *colon = strchr(header, ':');
+	const char *colon = header ? strchr(header, ':') : NULL;
 	if (!colon || colon == header || !printable(header) ||
 	    strcspn(header, " ") < (size_t)(colon - header)) {
 		forget(&header);

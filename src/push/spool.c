@@ -27,6 +27,7 @@ static void remove_at(struct spool *sp, size_t at)
 	if (item->mem)
 		sp->mem_bytes -= item->bytes;
 	free(item->mem);
+	item->mem = NULL;
 	if (at == sp->first) {
 		sp->first++;
 	} else {

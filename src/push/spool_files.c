@@ -31,12 +31,14 @@ static void name_of(const struct spool_item *item, char name[static NAME_MAX_])
 static bool parse_name(const char *name, struct spool_item *ret)
 {
 	struct spool_item item = {0};
-	int end = 0;
-	if (sscanf(name, "%20" SCNu64 "-%10" SCNu64 "-%9u.profile%n", &item.key,
-	           &item.progress.samples, &item.progress.pieces, &end) != 3)
-		return false;
+	char *end;
+	item.key = strtoull(name, &end, 10);
+	if (*end == '-')
+		item.progress.samples = strtoull(end + 1, &end, 10);
+	if (*end == '-')
+		item.progress.pieces = (unsigned)strtoul(end + 1, &end, 10);
 	char again[NAME_MAX_];
-	name_of(&item, again); /* blanks, signs: what sscanf() takes and we do not write */
+	name_of(&item, again); /* whatever is not exactly as we write it is not ours */
 	if (strcmp(name, again) != 0)
 		return false;
 	*ret = item;
@@ -78,19 +80,16 @@ int spool_files_lock(struct spool *sp)
 	if (sp->parent_fd < 0)
 		return errno;
 	for (sp->slot = 0; sp->slot < MAX_SLOTS; sp->slot++) {
-		_cleanup_close_ int fd = open_slot(sp->parent_fd, sp->slot, true);
-		if (fd < 0)
+		sp->fd = open_slot(sp->parent_fd, sp->slot, true);
+		if (sp->fd < 0)
 			return errno;
-		if (flock(fd, LOCK_EX | LOCK_NB)) {
-			if (errno == EWOULDBLOCK)
-				continue;
+		bool ours = !flock(sp->fd, LOCK_EX | LOCK_NB);
+		if (!ours && errno != EWOULDBLOCK)
 			return errno;
-		}
-		if (faccessat(fd, ".", W_OK | X_OK, AT_EACCESS))
-			return errno;
-		sp->fd = fd;
-		fd = -1;
-		return 0;
+		if (ours)
+			return faccessat(sp->fd, ".", W_OK | X_OK, AT_EACCESS) ? errno : 0;
+		close(sp->fd);
+		sp->fd = -1;
 	}
 	return EUSERS;
 }

@@ -79,7 +79,8 @@ struct err *push_url_parse(const char *url, struct push_url *ret)
 	const char *rest = plus ? plus + 1 : "";
 	if (plus)
 		u.backend = backend_find(url, (size_t)(plus - url));
-	if (!u.backend || (strncasecmp(rest, "http://", 7) && strncasecmp(rest, "https://", 8)))
+	if (!u.backend ||
+	    (strncasecmp(rest, "http://", 7) != 0 && strncasecmp(rest, "https://", 8) != 0))
 		return err_new(ERR_USAGE,
 		               "cannot push to '%s': use pyroscope+http://HOST:4040, "
 		               "parca+http://HOST:7070 or otlp+http://HOST:4318, or the same with "
