@@ -53,6 +53,8 @@ struct engine_config {
 	bool until_exec;      /* the target is a child of ours that has yet to exec: nothing before
 	                         counts */
 	bool children;        /* processes that targets have created and create are sampled too */
+	bool patient; /* a long recording: the worker wakes less often, though the names of code
+	                 that an interpreter runs but once may then be gone */
 	struct decoder *decoder;   /* NULL, and decoding NULL: native frames only */
 	struct decoding *decoding; /* of the one target, if it is open already; the caller's */
 };

@@ -126,7 +126,7 @@ static struct err *open_line(void *arg, const pid_t *pids, size_t n, double rate
 		struct engine_config config = session_engine_config(s);
 		struct ledger_config ledger = session_ledger_config(s);
 		ledger.processes |= selection_is_search(&c->opt->select);
-		config.rate_hz = c->opt->rate_hz;
+		config.patient = true;
 		config.until_exec &= !c->opened;
 		m->beside = beside;
 		if (beside) {

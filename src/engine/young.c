@@ -64,5 +64,5 @@ int engine_watch_young(struct engine *e)
 			e->young.items[kept++] = p;
 	}
 	e->young.n = kept;
-	return kept ? YOUNG_MS : decodes(e) ? DECODES_MS : INT_MAX;
+	return kept ? YOUNG_MS : decodes(e) && !e->config.patient ? DECODES_MS : INT_MAX;
 }

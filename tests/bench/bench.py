@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 
+import cases_loop
 import cases_node
 import cases_python
 import cases_store
@@ -210,7 +211,7 @@ def case_sound(report):
 
 
 CASES = {name.removeprefix("case_"): function for module in
-         (globals(), vars(cases_python), vars(cases_node), vars(cases_store))
+         (globals(), vars(cases_python), vars(cases_node), vars(cases_store), vars(cases_loop))
          for name, function in module.items() if name.startswith("case_")}
 
 

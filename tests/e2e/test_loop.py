@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """record --loop: every sample in exactly one profile, for months."""
-import gzip
 import json
 import os
 import pathlib
@@ -233,11 +232,41 @@ def test_python_that_restarts_keeps_its_names(loop, start, tmp_path):
     assert sum(total(p, 0) for p in profiles) == stats["samples"]
 
 
+@pytest.mark.skipif(SAN, reason="memory of the sanitizers' own")
+def test_churn_leaves_nothing_behind(loop, start):
+    """Processes, interpreters and intervals by the hundred; make bench CASES=loop_long goes on for longer."""
+    code = ("import subprocess, sys\nprint('ready', flush=True)\n"
+            "while True:\n    subprocess.run([sys.executable, '-S', '-c', 'sum(range(200000))'])\n")
+    target = start(sys.executable, "-c", code)
+    target.wait_for("ready")
+    run = loop("-p", target.pid, "-s", "--loop-any", "10ms", "--keep", "3", "--max-overhead", "off")
+
+    def number():
+        return max([int(p.stem[2:]) for p in run.folder.glob("p-*.json")], default=0)
+
+    def measured():
+        pages = pathlib.Path(f"/proc/{run.running.pid}/statm").read_text().split()
+        return (int(pages[1]) - int(pages[2])) * os.sysconf("SC_PAGESIZE"), len(os.listdir(f"/proc/{run.running.pid}/fd"))
+    wait_until(lambda: number() >= 100, what="100 profiles")
+    early = []
+    while number() < 200:
+        early.append(measured())
+    late = []
+    wait_until(lambda: number() >= 350, what="350 profiles")
+    while number() < 450:
+        late.append(measured())
+    target.end()
+    _, stats, _ = run.finish(number=None)
+    assert max(m for m, _ in late) - max(m for m, _ in early) < 2 << 20
+    assert max(n for _, n in late) <= max(n for _, n in early) + 12
+    assert abs(stats["profile_cpu_seconds"] - stats["target_cpu_seconds"]) < 0.01 * stats["target_cpu_seconds"] + 0.01
+
+
 @pytest.mark.skipif(SAN, reason="with sanitizers the sampler comes too late for a period of a millisecond")
 def test_no_lockstep_with_periodic_work(csample, workload, tmp_path):
     target = workload("beat", "1000")
     out = tmp_path / "beat.json"
-    result = csample("record", "-p", target.pid, "-r", "1000", "-d", "8", "-o", out)
+    result = csample("record", "-p", target.pid, "-r", "1000", "-d", "6", "-o", out)
     assert result.status == 0, result
     profile = json.loads(out.read_text())
     halves = {"first_half": 0, "second_half": 0}
