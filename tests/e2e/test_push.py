@@ -59,6 +59,13 @@ def push(start, tmp_path):
     return push
 
 
+def until(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come"
+        time.sleep(0.002)
+
+
 def counts(tool, timeout=60):
     return json.loads(tool.read_line(timeout))
 
@@ -246,8 +253,7 @@ def test_killed_at_any_moment(server, push, small):
         tool = push(url_of("pyroscope", s), small, "--count", 60, "--wait", 60, "--step", 0.002,
                     "--label", f"run={i}")
         wanted = before + rng.randrange(1, 50)
-        while len(s.stored) < wanted:
-            time.sleep(0.001)
+        until(lambda: len(s.stored) >= wanted)
         # It has put its 60 by now, or is at it: what it was told is asked of the last run only.
         tool.signal(signal.SIGKILL)
         tool.popen.wait()
@@ -342,9 +348,9 @@ def test_a_killed_recording_loses_the_present_interval_only(server, start, csamp
     options = ["-p", target.pid, "--loop", "1s", "--push", url_of("parca", s), "--push-spool", tmp_path / "spool"]
     with open(tmp_path / "stderr", "wb") as err:
         run = start(CSAMPLE, "record", *options, stderr=err)
-        while (waiting := len(list((tmp_path / "spool").glob("*/0/*.profile")))) < 3:
-            assert run.popen.poll() is None
-            time.sleep(0.02)
+        until(lambda: run.popen.poll() is not None or len(list((tmp_path / "spool").glob("*/0/*.profile"))) >= 3)
+        waiting = len(list((tmp_path / "spool").glob("*/0/*.profile")))
+        assert waiting >= 3
         time.sleep(random.random() / 2)  # wherever in the interval
         run.signal(signal.SIGKILL)
         run.popen.wait()
@@ -451,13 +457,11 @@ def test_who_we_are_and_that_nobody_else_learns_it(server, push, small, tmp_path
     assert s.stored[-1].headers["Authorization"] == "Basic bWU6cEBzcw=="
     tool = push(url_of("otlp", s), small, "--wait", 30, env=dict(os.environ, CSAMPLE_PUSH_TOKEN="t0ken"))
     assert counts(tool)["delivered"] == 1 and s.stored[-1].headers["Authorization"] == "Bearer t0ken"
-    tool = push(url_of("otlp", s), small, "--serve", "--token-file", token)
-    while len(s.stored) < 4:
-        time.sleep(0.01)
+    tool = push(url_of("otlp", s), small, "--serve", "--wait", 30, "--token-file", token)
+    until(lambda: len(s.stored) >= 4)
     token.write_text("tok-secret-2\n")
     tool.tell("put\n")
-    while len(s.stored) < 5:
-        time.sleep(0.01)
+    until(lambda: len(s.stored) >= 5)
     tool.tell("end\n")
     assert counts(tool)["delivered"] == 2
     assert [p.headers["Authorization"] for p in s.stored[3:]] == ["Bearer tok-secret-1", "Bearer tok-secret-2"]
