@@ -70,6 +70,16 @@ def counts(tool, timeout=60):
     return json.loads(tool.read_line(timeout))
 
 
+def after_an_attempt(tool):
+    """What --serve counts once an attempt has failed; it is ended then."""
+    def tried():
+        tool.tell("stats\n")
+        return counts(tool)["retried"] > 0
+    until(tried)
+    tool.tell("end\n")
+    return counts(finish(tool))
+
+
 def finish(tool, status=0):
     assert tool.popen.wait(60) == status
     return tool
@@ -400,9 +410,7 @@ def tls_server(server, certificate, client=False):
 def test_certificates(server, push, small, certificate, tmp_path):
     s = tls_server(server, certificate)
     url = url_of("otlp", s, "https")
-    tool = push(url, small, "--wait", 0.3, "--close", 0)
-    result = counts(tool)
-    finish(tool)
+    result = after_an_attempt(push(url, small, "--serve", "--close", 0))
     assert result["delivered"] == 0 and result["waiting"] == 1 and "certificate" in result["last_error"]
     assert not s.stored
     tool = push(url, small, "--wait", 30, "--ca", certificate / "cert.pem")
@@ -411,9 +419,8 @@ def test_certificates(server, push, small, certificate, tmp_path):
     assert counts(tool)["delivered"] == 1
     s = tls_server(server, certificate, client=True)
     ours = ["--ca", certificate / "cert.pem"]
-    tool = push(url_of("parca", s, "https"), small, "--wait", 0.3, "--close", 0, *ours)
-    assert counts(tool)["delivered"] == 0
-    finish(tool)
+    result = after_an_attempt(push(url_of("parca", s, "https"), small, "--serve", "--close", 0, *ours))
+    assert result["delivered"] == 0
     tool = push(url_of("parca", s, "https"), small, "--wait", 30, *ours, "--cert", certificate / "cert.pem",
                 "--key", certificate / "key.pem")
     assert counts(tool)["delivered"] == 2
