@@ -256,6 +256,11 @@ size_t symbols_name(struct symbols *s, struct raw_frame raw, struct frame *out, 
 		name_anonymous(s, &raw, out);
 		return 1;
 	}
+	/* Nor what says its name itself: there are as many as processes that came and went. */
+	if (raw.kind == RAW_MARK || raw.kind == RAW_THREAD || raw.kind == RAW_PROCESS) {
+		name_mark(s, &raw, out);
+		return 1;
+	}
 	const struct frame *known = name_cache_get(s->cache, &raw, &n);
 	if (!known) {
 		n = name_uncached(s, &raw, frames, SYMBOLS_MAX_INLINED);
