@@ -58,8 +58,8 @@ void spool_count(struct spool *sp, struct spool_counts *ret);
 bool spool_oldest(struct spool *sp, void **bytes_ret, size_t *len_ret, struct spool_progress *ret);
 void spool_progressed(struct spool *sp, struct spool_progress progress);
 void spool_done(struct spool *sp);
-/* The profile, as a file that pprof reads, and beside it a .reason; the oldest of these are removed
- * when they take more than a quarter of the spool. pprof NULL: the bytes as they are. */
+/* Before spool_done(): writes the profile as a file that pprof reads, and beside it a .reason; the
+ * oldest of these are removed when they take more than a quarter of the spool. */
 void spool_aside(struct spool *sp, const void *pprof, size_t len, const char *reason);
 /* Brings what waits to the disk: fsync, and what is in memory if there is room again. How many are
  * in memory still. */

@@ -110,13 +110,14 @@ static void give_up(struct sender *s, const char *why, bool expired)
 	strbuf_add_terminal(&reason, why);
 	strbuf_addc(&reason, '\n');
 	add_facts(&reason, s);
+	spool_aside(p->spool, s->current->entry.pprof, s->current->entry.pprof_len, reason.s);
+	note_error(s, why, false);
 	pthread_mutex_lock(&p->lock);
 	uint64_t n = expired ? ++p->stats.expired : ++p->stats.rejected;
 	p->stats.dropped += expired;
-	spool_aside(p->spool, s->current->entry.pprof, s->current->entry.pprof_len, reason.s);
+	spool_done(p->spool);
 	pthread_mutex_unlock(&p->lock);
 	strbuf_free(&reason);
-	note_error(s, why, false);
 	if (!(n & (n - 1))) /* 1, 2, 4, ... */
 		log_warn("%s: %" PRIu64 " profiles %s: %s%s%s%s", p->base.name, n,
 		         expired ? "came too late to be taken" : "were refused", why,

@@ -201,7 +201,6 @@ void spool_aside(struct spool *sp, const void *pprof, size_t len, const char *re
 	pthread_mutex_unlock(&sp->lock);
 	if (sp->dir && item.key)
 		spool_files_aside(sp, &item, pprof, len, ".pb.gz", reason);
-	spool_done(sp);
 }
 
 /* What of the queue is not safe on the disk, as copies; mem is shared. */

@@ -299,6 +299,7 @@ static void refused_ones_are_kept_in_bounds(void **state)
 		put_text(sp, text);
 		assert_oldest(sp, text);
 		spool_aside(sp, text, strlen(text), "why");
+		spool_done(sp);
 	}
 	assert_empty(sp);
 	size_t n = count_files("rejected/*.pb.gz");
