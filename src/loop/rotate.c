@@ -11,9 +11,10 @@
 
 #include "internal.h"
 
-#define NAMING_NS 2000000ULL /* between two looks at the queues */
-#define NAMES     16         /* between two looks at the clock */
-#define MAX_PIDS  16384
+#define NAMING_NS    2000000ULL /* between two looks at the queues */
+#define NAMES        16         /* between two looks at the clock */
+#define MAX_PIDS     16384
+#define CLOCK_SET_NS 1000000000LL /* no more lies between reading two clocks */
 
 static int64_t unix_ns(void)
 {
@@ -22,11 +23,28 @@ static int64_t unix_ns(void)
 	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+/* at_unix_ns: when the profile before ended, a little ago. */
+static void begin_at(struct loop *l, int64_t at_unix_ns, bool first)
+{
+	int64_t now = unix_ns();
+	l->began_unix_ns = at_unix_ns;
+	int64_t end = interval_end(now, l->config->interval_ns, first);
+	l->end_ns = now_ns() + (uint64_t)(end - now);
+}
+
 void rotate_begin(struct loop *l, bool first)
 {
-	l->began_unix_ns = unix_ns();
-	int64_t end = interval_end(l->began_unix_ns, l->config->interval_ns, first);
-	l->end_ns = now_ns() + (uint64_t)(end - l->began_unix_ns);
+	struct stats stats = {0};
+	if (l->line.engine)
+		engine_get_stats(l->line.engine, &stats);
+	begin_at(l, unix_ns() - (int64_t)stats.duration_ns, first);
+}
+
+/* Where the profile before ended by our clock; by the wall clock if that was set meanwhile. */
+static int64_t next_begin(const struct loop *l, const struct profile *p)
+{
+	int64_t now = unix_ns(), end = l->began_unix_ns + (int64_t)p->meta.duration_ns;
+	return llabs(now - end) < CLOCK_SET_NS ? end : now;
 }
 
 void rotate_prepare(struct loop *l)
@@ -133,11 +151,12 @@ void rotate(struct loop *l)
 	struct stats stats;
 	engine_checkpoint(line->engine, &stats);
 	complete(l, &stats);
+	int64_t at = next_begin(l, line->profile);
 	clerk_before_cut(l);
 	struct profile *old = line->profile;
 	line->profile = profile_create(line->strings);
 	ledger_cut(line->ledger, line->profile, &stats);
-	rotate_begin(l, false);
+	begin_at(l, at, false);
 	/* Nothing of what is gone waits for a name. */
 	decoder_collect(line->decoder);
 	symbols_collect(line->symbols);
