@@ -79,6 +79,12 @@ void engine_set_rate(struct engine *e, double rate_hz);
 /* Works off what has arrived, and waits for more at most timeout_ms; a signal ends the wait. False
  * once all processes have ended. */
 bool engine_poll(struct engine *e, int timeout_ms);
+/* Before we are suspended: from the return on no thread is held or traced by us, nothing is
+ * sampled, and what the targets use does not count. False when a thread that was asked to stop has
+ * not yet: sampling goes on, and we must not be suspended. Waits for 2 s at most. */
+bool engine_hold(struct engine *e);
+/* Sampling goes on after engine_hold(). */
+void engine_resume(struct engine *e);
 /* Ends sampling and works off the rest. */
 void engine_stop(struct engine *e);
 void engine_get_stats(struct engine *e, struct stats *ret);

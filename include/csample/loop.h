@@ -53,6 +53,9 @@ struct loop_ops {
 	/* What a desk asks of the processes of line, but for metrics. NULL: no desk. */
 	struct err *(*text)(void *arg, struct loop_line *line, enum desk_text what,
 	                    struct strbuf *b);
+	/* Between two turns, with the engines that sample now (NULL: none): it may hold them for a
+	 * while. NULL: nothing to do. */
+	void (*between)(void *arg, struct engine *of_line, struct engine *beside);
 };
 
 struct loop_config {

@@ -19,6 +19,7 @@
 #include "labels.h"
 #include "session.h"
 #include "summary.h"
+#include "suspend.h"
 
 #define INTERVAL_NS 15000000000ULL /* when only a destination is given */
 #define OVERHEAD    0.01
@@ -202,6 +203,14 @@ static struct err *text(void *arg, struct loop_line *line, enum desk_text what, 
 	return desk_text_of(&m->session, what, b);
 }
 
+static void between(void *arg, struct engine *of_line, struct engine *beside)
+{
+	struct engine *const engines[] = {of_line, beside};
+	(void)arg;
+	if (suspend_asked())
+		suspend_now(engines, ARRAY_SIZE(engines), false);
+}
+
 static size_t labels(void *arg, const struct outlet_label **ret)
 {
 	struct continuous *c = arg;
@@ -309,7 +318,8 @@ static struct err *run(struct continuous *c, struct loop_summary *sum)
 	                                      .started = started,
 	                                      .describe = describe,
 	                                      .labels = labels,
-	                                      .text = text};
+	                                      .text = text,
+	                                      .between = between};
 	struct loop_ops ops = fixed;
 	if (selection_is_search(&opt->select))
 		ops.find = find;
@@ -333,7 +343,10 @@ static struct err *run(struct continuous *c, struct loop_summary *sum)
 	        .stop = &stop,
 	        .reopen = &reopen,
 	};
-	return loop_run(&config, &ops, c, sum);
+	suspend_catch();
+	struct err *err = loop_run(&config, &ops, c, sum);
+	suspend_release();
+	return err;
 }
 
 static bool listens_low(const struct options *opt)

@@ -14,6 +14,7 @@
 
 #include "session.h"
 #include "summary.h"
+#include "suspend.h"
 
 #define POLL_MS     50
 #define PROGRESS_NS 250000000ULL
@@ -186,12 +187,18 @@ static void sample(struct recording *r)
 			timeout = (int)((duration - (now - start)) / 1000000) + 1;
 		if (!engine_poll(r->engine, timeout))
 			break;
+		if (suspend_asked()) {
+			now = now_ns();
+			suspend_now(&r->engine, 1, false);
+			start += now_ns() - now; /* it is the time of sampling that counts */
+		}
 		if (now - shown >= PROGRESS_NS) {
 			shown = now;
 			show_progress(r, false);
 		}
 	}
 	engine_stop(r->engine);
+	suspend_release();
 	show_progress(r, true);
 }
 
@@ -308,6 +315,7 @@ static struct err *record(struct recording *r)
 	r->profile->meta.start_unix_ns = session_unix_ns();
 	r->profile->meta.start_ns = now_ns();
 	catch_signals();
+	suspend_catch();
 	err = engine_start(r->engine);
 	if (!err)
 		err = session_go(&r->session);

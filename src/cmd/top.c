@@ -10,6 +10,7 @@
 #include <csample/clock.h>
 #include <csample/log.h>
 
+#include "suspend.h"
 #include "top_run.h"
 
 #define POLL_MS     50
@@ -34,24 +35,6 @@ static void catch_signals(void)
 	sigaction(SIGTERM, &sa, NULL);
 	sigaction(SIGHUP, &sa, NULL);
 	signal(SIGPIPE, SIG_IGN); /* an error of write() instead */
-}
-
-static volatile sig_atomic_t suspended, continued;
-
-static void on_suspend(int sig)
-{
-	if (sig == SIGTSTP)
-		suspended = 1;
-	else
-		continued = 1;
-}
-
-static void catch_suspension(void)
-{
-	struct sigaction sa = {.sa_handler = on_suspend, .sa_flags = SA_RESTART};
-	sigemptyset(&sa.sa_mask);
-	sigaction(SIGTSTP, &sa, NULL);
-	sigaction(SIGCONT, &sa, NULL);
 }
 
 struct watching {
@@ -106,6 +89,21 @@ static bool print_table(struct watching *w)
 	return fflush(stdout) == 0;
 }
 
+/* Ctrl-Z: the terminal is the shell's until we are continued. */
+static bool suspend_if_asked(struct watching *w)
+{
+	if (w->screen && suspend_asked()) {
+		screen_leave(w->screen);
+		suspend_now(&w->run.engine, 1, true);
+	} else if (suspend_asked()) {
+		suspend_now(&w->run.engine, 1, false);
+	}
+	bool is_over = suspend_is_over();
+	if (is_over && w->screen)
+		screen_return(w->screen);
+	return is_over;
+}
+
 /* Tables one after the other. */
 static struct err *watch_as_text(struct watching *w)
 {
@@ -114,6 +112,8 @@ static struct err *watch_as_text(struct watching *w)
 		uint64_t now = now_ns();
 		uint64_t left_ms = now < next ? (next - now) / 1000000 + 1 : 0;
 		bool alive = top_run_poll(&w->run, left_ms < POLL_MS ? (int)left_ms : POLL_MS);
+		if (suspend_if_asked(w))
+			next = now_ns() + w->opt->delay_ns;
 		if (alive && now_ns() < next)
 			continue;
 		if (!alive)
@@ -199,18 +199,6 @@ static struct err *act(struct watching *w, enum screen_action action)
 	return NULL;
 }
 
-/* Ctrl-Z: the terminal is the shell's until we are continued. */
-static void suspend(struct watching *w)
-{
-	if (suspended) {
-		suspended = 0;
-		screen_leave(w->screen);
-		raise(SIGSTOP);
-	}
-	continued = 0;
-	screen_return(w->screen);
-}
-
 static void end_of_target(struct watching *w)
 {
 	top_run_stop(&w->run);
@@ -236,8 +224,7 @@ static struct err *watch_on_screen(struct watching *w)
 		else if (!top_run_poll(&w->run, KEY_POLL_MS))
 			end_of_target(w);
 		read_child(w);
-		if (suspended || continued)
-			suspend(w);
+		suspend_if_asked(w);
 		enum screen_action action = screen_keys(w->screen);
 		if (action == SCREEN_QUIT)
 			break;
@@ -323,17 +310,18 @@ static struct err *watch(struct watching *w)
 	                                  .full_filenames = opt->full_filenames,
 	                                  .rows = opt->rows};
 	bool on_screen = wants_screen(opt);
+	if (on_screen)
+		suspend_until_foreground();
 	struct err *err = open_session(w, on_screen);
 	if (err)
 		return err;
 	w->top = top_create(&config);
 	catch_signals();
+	suspend_catch();
 	err = top_run_open(&w->run, &w->session, opt->event == OPT_WALL, true);
 	if (err)
 		return err;
 	top_set_profile(w->top, w->run.profile);
-	if (on_screen)
-		catch_suspension();
 	err = on_screen ? screen_open(w->top, &w->screen) : NULL;
 	if (err)
 		return err;

@@ -98,12 +98,22 @@ void *sampler_timer_main(void *arg)
 	struct timer timer;
 	timer_start(&timer, atomic_load(&sh->period_ns), true);
 	unsigned missed;
+	unsigned holds = 0;
 	for (size_t cursor = 0; timer_wait(&timer, sh->stop_fd, &missed);) {
+		if (s->capture.n_pending)
+			capture_release_pending(&s->capture);
+		sampler_rest(s);
+		if (!sampler_may_capture(s)) {
+			sampler_rest(s);
+			continue;
+		}
+		/* Ticks of the time for which we were suspended are not late. */
+		if (holds != atomic_load(&sh->holds))
+			missed = 0;
+		holds = atomic_load(&sh->holds);
 		atomic_fetch_add_explicit(&s->counts.ticks, 1 + missed, memory_order_relaxed);
 		if (missed)
 			sampler_lost(s, LOSS_LATE, missed);
-		if (s->capture.n_pending)
-			capture_release_pending(&s->capture);
 		timer.period_ns = atomic_load_explicit(&sh->period_ns, memory_order_relaxed);
 		threads_enter(sh->threads, s->reader);
 		for (unsigned i = 0; i < MAX_THREADS_PER_TICK; i++) {
@@ -113,6 +123,7 @@ void *sampler_timer_main(void *arg)
 			look_at(s, th);
 		}
 		threads_leave(sh->threads, s->reader);
+		sampler_rest(s);
 	}
 	capture_deinit(&s->capture);
 	atomic_store(&s->state, SAMPLER_ENDED);

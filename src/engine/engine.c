@@ -400,7 +400,9 @@ void engine_get_stats(struct engine *e, struct stats *ret)
 		if (e->samplers[i])
 			engine_add_counts(e, e->samplers[i], ret, &ticks);
 	uint64_t end = e->stop_ns ? e->stop_ns : now_ns();
-	ret->duration_ns = end - e->start_ns;
+	if (e->hold_ns)
+		end = e->hold_ns;
+	ret->duration_ns = end - e->start_ns - e->held_ns;
 	ret->target_cpu_ns = e->ended_cpu_ns;
 	for (size_t i = 0; i < e->processes.n; i++)
 		ret->target_cpu_ns += account_cpu_ns(e->processes.items[i]);

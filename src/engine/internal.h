@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The engine from inside: setup.c builds it, process.c is the life of a process in it, watch.c
- * follows what becomes of them, family.c finds their children, account.c sums up, engine.c is the
- * line. */
+ * follows what becomes of them, hold.c pauses it, family.c finds their children, account.c sums up,
+ * engine.c is the line. */
 #ifndef ENGINE_INTERNAL_H
 #define ENGINE_INTERNAL_H
 
@@ -84,7 +84,8 @@ struct engine {
 	uint32_t images_prepared;
 	struct map64 estimated; /* tid: CPU time credited to a thread before it was known, ns */
 	uint64_t start_ns, stop_ns;
-	uint64_t start_ticks; /* when sampling began, clock ticks after boot */
+	uint64_t hold_ns, held_ns; /* since when it is held, 0: it is not; for how long it was */
+	uint64_t start_ticks;      /* when sampling began, clock ticks after boot */
 	struct rusage self_start;
 	struct stats stats;
 	uint64_t retired_ticks; /* of samplers that have ended */

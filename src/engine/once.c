@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -273,6 +274,17 @@ static void visit_all(struct all *all, once_visit *visit, void *arg)
 	}
 }
 
+/* Ctrl-Z has to wait: a thread that is held would be suspended with us. */
+static void put_off_suspension(sigset_t *old_ret)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGTSTP);
+	sigaddset(&set, SIGTTIN);
+	sigaddset(&set, SIGTTOU);
+	pthread_sigmask(SIG_BLOCK, &set, old_ret);
+}
+
 struct err *once_all_threads(struct target *target, struct symbols *symbols,
                              const struct once_config *config, once_visit *visit, void *arg)
 {
@@ -294,6 +306,8 @@ struct err *once_all_threads(struct target *target, struct symbols *symbols,
 	all.bytes = mem_alloc((size_t)STACK_MAX_COPY + GATHER_MAX_COPY);
 	stack_init(&all.scratch);
 	struct err *err = list(&all);
+	sigset_t signals;
+	put_off_suspension(&signals);
 	if (!err)
 		err = capture_prepare_stop(&all.capture);
 	if (!err) {
@@ -319,6 +333,7 @@ struct err *once_all_threads(struct target *target, struct symbols *symbols,
 		visit_all(&all, visit, arg);
 	}
 	capture_deinit(&all.capture);
+	pthread_sigmask(SIG_SETMASK, &signals, NULL);
 	for (size_t i = 0; i < all.items.n; i++)
 		free_one(&all.items.items[i]);
 	vec_free(&all.items);

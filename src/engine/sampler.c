@@ -252,6 +252,7 @@ void *sampler_perf_main(void *arg)
 			histogram_add(&s->pause, now_ns() - s->holding_since_ns);
 			s->holding_since_ns = 0;
 		}
+		sampler_rest(s);
 		witness_before_sleep(&s->witness);
 		enum woken woken = wait_for_tick(s, s->capture.n_pending ? 2 : -1);
 		if (woken == WOKEN_TO_END || atomic_load_explicit(&s->retire, memory_order_relaxed))
@@ -265,7 +266,7 @@ void *sampler_perf_main(void *arg)
 		perf_ring_drain(s->ring, is_target, sh, &tick, &drained);
 		if (drained.lost)
 			sampler_lost(s, LOSS_RING, drained.lost);
-		if (!drained.ticks || !is_wanted(s)) {
+		if (!drained.ticks || !is_wanted(s) || !sampler_may_capture(s)) {
 			threads_leave(sh->threads, s->reader);
 			continue;
 		}

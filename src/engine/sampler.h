@@ -28,7 +28,9 @@ struct sampling {
 	struct moves *moves; /* NULL: not to be had */
 	bool jitter;         /* the events are CPU-wide */
 	int rt_priority;
-	_Atomic bool rt_lost; /* a sampler ran into RLIMIT_RTTIME */
+	_Atomic bool held;      /* nothing may be captured */
+	_Atomic unsigned holds; /* how often that was so */
+	_Atomic bool rt_lost;   /* a sampler ran into RLIMIT_RTTIME */
 };
 
 enum sampler_kind {
@@ -62,8 +64,9 @@ struct sampler {
 	pid_t tid;
 	bool started;
 	_Atomic enum sampler_state state;
-	_Atomic bool retire; /* its CPU is offline, or was */
-	uint64_t clock_ns;   /* of its ring when last looked at; the worker's */
+	_Atomic bool capturing; /* or a thread is about to stop because of it */
+	_Atomic bool retire;    /* its CPU is offline, or was */
+	uint64_t clock_ns;      /* of its ring when last looked at; the worker's */
 	uint64_t random;
 	uint64_t holding_since_ns; /* a thread is off its CPU because of us; 0: none */
 };
@@ -88,6 +91,18 @@ void *sampler_timer_main(void *arg);
 static inline void sampler_lost(struct sampler *s, enum loss loss, uint64_t n)
 {
 	atomic_fetch_add_explicit(&s->counts.lost[loss], n, memory_order_relaxed);
+}
+/* Before a capture: false while none may be. Until sampler_rest() the engine cannot be held. The
+ * order of the two accesses matters: the engine sets held, and looks at capturing then. */
+static inline bool sampler_may_capture(struct sampler *s)
+{
+	atomic_store(&s->capturing, true);
+	return !atomic_load(&s->shared->held);
+}
+/* After it, and after capture_release_pending(). */
+static inline void sampler_rest(struct sampler *s)
+{
+	atomic_store(&s->capturing, s->capture.n_pending > 0);
 }
 /* Adds wall time and what the thread has slept through to a snapshot; th is held. */
 void sampler_add_wall(struct thread *th, struct snapshot *snap, uint64_t now);

@@ -145,6 +145,8 @@ static struct err *run(struct loop *l)
 			err = end_interval(l);
 		if (*c->reopen)
 			reopen(l);
+		if (l->ops->between)
+			l->ops->between(l->arg, l->line.engine, l->beside.engine);
 		if (c->watchdog_ns && now - watched >= c->watchdog_ns) {
 			watched = now;
 			notify_send(c->notify_socket, "WATCHDOG=1");
