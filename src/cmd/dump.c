@@ -457,15 +457,17 @@ static void close_one(struct dump *d)
 	d->n_threads = d->n_failed = d->n_tasks = 0;
 }
 
-/* One after the other; JSON: an array. What can be dumped is, whatever befalls others; of children,
- * that they have ended meanwhile is no error. */
+/* One after the other; JSON: an array. What can be dumped is, whatever befalls others; that
+ * children, or who was found by a search, have ended meanwhile is no error while others are there.
+ */
 static struct err *dump_several(struct dump *d)
 {
 	const struct options *opt = d->opt;
 	struct target_parent *children = NULL;
 	size_t n = opt->subprocesses ? target_descendants(opt->pids, opt->n_pids, &children) : 0;
-	struct err *first = NULL;
-	const char *before = opt->json ? "[" : "";
+	struct err *first = NULL, *gone = NULL;
+	bool found = selection_is_search(&opt->select);
+	const char *none_yet = opt->json ? "[" : "", *before = none_yet;
 	for (size_t i = 0; i < opt->n_pids + n; i++) {
 		bool child = i >= opt->n_pids;
 		pid_t pid = child ? children[i - opt->n_pids].pid : opt->pids[i];
@@ -478,14 +480,22 @@ static struct err *dump_several(struct dump *d)
 			before = opt->json ? ",\n" : "\n";
 			strbuf_clear(&d->text);
 		}
-		if (first || (child && err && err->kind == ERR_GONE))
+		bool ended = err && err->kind == ERR_GONE && (child || found);
+		struct err **keep = ended ? &gone : &first;
+		if (*keep)
 			err_free(err);
 		else
-			first = err;
+			*keep = err;
 	}
 	free(children);
+	bool none = before == none_yet;
 	if (opt->json)
-		puts(*before == '[' ? "[]" : "]");
+		puts(none ? "[]" : "]");
+	if (none && !first) {
+		first = gone;
+		gone = NULL;
+	}
+	err_free(gone);
 	return first;
 }
 

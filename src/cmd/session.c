@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include <csample/clock.h>
+#include <csample/log.h>
 #include <csample/mem.h>
 
 void session_init(struct session *s, const struct options *opt)
@@ -32,6 +33,22 @@ void session_renew_decoder(struct session *s)
 	s->decoder = decoder_create(s->strings, natives[s->opt->native], lookup_name, s->symbols);
 }
 
+/* Of processes that were named each must be there. Who was found by a search may have ended since:
+ * the others are meant as well. */
+static struct err *open_selected(struct session *s)
+{
+	const struct options *opt = s->opt;
+	bool found = selection_is_search(&opt->select);
+	struct err *err = session_open_pids(s, opt->pids, opt->n_pids, !found);
+	size_t gone = opt->n_pids - s->n_targets;
+	if (!err && gone)
+		log_warn(
+		        "%zu of %zu processes that fit are left out: they have ended meanwhile, or "
+		        "cannot be read any more",
+		        gone, opt->n_pids);
+	return err;
+}
+
 struct err *session_open(struct session *s)
 {
 	const struct options *opt = s->opt;
@@ -41,7 +58,7 @@ struct err *session_open(struct session *s)
 	if (!err && opt->child_argv)
 		err = session_open_pids(s, &s->child.pid, 1, true);
 	else if (!err)
-		err = session_open_pids(s, opt->pids, opt->n_pids, true);
+		err = open_selected(s);
 	return err;
 }
 

@@ -126,6 +126,35 @@ def test_several_go_into_one_profile_with_the_process_as_root(record, workload):
     assert len(roots) == 2 and all(any(str(p.pid) in root for root in roots) for p in (one, two)), roots
 
 
+# Children that wait for some milliseconds, many at a time.
+FORKS = """import os, time
+print('ready', flush=True)
+while True:
+    for i in range(12):
+        if not os.fork():
+            time.sleep(0.002 * i)
+            os._exit(0)
+    for i in range(12):
+        os.wait()
+"""
+
+
+@pytest.mark.parametrize("command", ["record", "dump"])
+def test_who_ends_before_it_is_opened_is_left_out(csample, start, tmp_path, command):
+    word = a_word()
+    process = start(sys.executable, "-c", FORKS, word)
+    process.wait_for("ready")
+    options = ("-e", "wall", "-d", "100ms", "-o", tmp_path / "out.txt") if command == "record" else ("-j",)
+    left_out = 0
+    for _ in range(60):
+        result = csample(command, "--cmdline", word, *options)
+        assert result.status == 0, result
+        left_out += "left out" in result.err or "no process" in result.err
+        if left_out >= 2:
+            break
+    assert left_out >= 2 or command == "dump"
+
+
 def test_doctor_looks_at_each(csample, sleeper):
     word = a_word()
     pids = sorted(sleeper(word).pid for _ in range(2))
