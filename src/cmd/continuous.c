@@ -67,6 +67,7 @@ struct continuous {
 	struct desk *desk;     /* NULL: none */
 	struct server *server; /* NULL: none */
 	struct labels labels;
+	struct finder *finder;
 	pid_t pid; /* who was sampled when the labels were made */
 	char comm[64];
 };
@@ -165,7 +166,7 @@ static struct err *find(void *arg, struct process **ret, size_t *n_ret)
 {
 	struct continuous *c = arg;
 	struct selection s = select_of(c->opt);
-	struct err *err = find_matches(&s, ret, n_ret);
+	struct err *err = finder_matches(c->finder, &s, ret, n_ret);
 	if (err || *n_ret || c->waits)
 		return err;
 	c->waits = true;
@@ -366,6 +367,7 @@ struct err *cmd_continuous(const struct options *opt, int *status)
 		loop_drop_privileges(opt->output || opt->store || opt->stats_json ||
 		                             opt->push_config.spool_dir,
 		                     listens_low(opt));
+	c.finder = finder_create();
 	struct err *err = open_outlets(&c);
 	if (!err)
 		err = open_server(&c);
@@ -386,6 +388,7 @@ struct err *cmd_continuous(const struct options *opt, int *status)
 		         (unsigned long long)sum.profiles, (unsigned long long)sum.samples,
 		         (unsigned long long)sum.lost, (double)sum.profile_cpu_ns / 1e9);
 	labels_free(&c.labels);
+	finder_destroy(c.finder);
 	if (!err)
 		return stats_err;
 	err_free(stats_err);

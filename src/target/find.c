@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which of all processes are meant. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -12,23 +13,40 @@
 #include <unistd.h>
 
 #include <csample/find.h>
+#include <csample/hash.h>
 #include <csample/mem.h>
 #include <csample/vec.h>
 
 #include "cgroups.h"
+#include "proc.h"
 
 #define MAX_COMMAND    16384 /* bytes of a command line that are searched */
 #define MAX_COMM       15    /* the kernel cuts names there */
 #define MAX_PIDFILE    64
 #define MAX_GENERATION 256
+#define YOUNG_LOOKS    5  /* in which who is new is looked at each time */
+#define AGAIN_LOOKS    10 /* later each is looked at once in so many */
+
+/* Who did not fit. /proc numbers a directory anew for each process, so that pid and inode are its
+ * identity at the cost of reading a directory alone; where they should lie, AGAIN_LOOKS bounds it.
+ */
+struct finder {
+	struct map64 unfit, still; /* by pid: the inode, times 8, and in how many looks so far */
+	uint64_t looks;
+};
+
+struct processes {
+	struct process *items;
+	size_t n, cap;
+};
 
 struct search {
+	struct finder *finder; /* NULL: nothing is remembered */
+	int proc_fd;           /* /proc */
 	const struct selection *s;
 	regex_t regex[FIND_MAX_WORDS];
 	size_t n_regex;
 	struct container_search container;
-	struct process *all;
-	size_t n_all;
 	pid_t ancestors[MAX_GENERATION];
 	size_t n_ancestors;
 	pid_t from_files[FIND_MAX_WORDS]; /* 0: such a file cannot be read now */
@@ -78,24 +96,14 @@ static struct err *compile(struct search *f)
 	return NULL;
 }
 
-static const struct process *lookup(const struct search *f, pid_t pid)
-{
-	size_t low = 0, high = f->n_all;
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-		if (f->all[mid].pid < pid)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low < f->n_all && f->all[low].pid == pid ? &f->all[low] : NULL;
-}
-
 static void note_ancestors(struct search *f)
 {
-	const struct process *p = lookup(f, getpid());
-	while (p && f->n_ancestors < MAX_GENERATION && (p = lookup(f, p->ppid)))
-		f->ancestors[f->n_ancestors++] = p->pid;
+	struct process p;
+	bool known = f->n_regex && process_stat(f->proc_fd, getpid(), &p);
+	while (known && f->n_ancestors < MAX_GENERATION && p.ppid > 0) {
+		f->ancestors[f->n_ancestors++] = p.ppid;
+		known = process_stat(f->proc_fd, p.ppid, &p);
+	}
 }
 
 static bool same(const struct search *f, const char *a, const char *b)
@@ -168,13 +176,13 @@ static bool fits_cmdline(const struct search *f, const struct process *p)
 	return false;
 }
 
-static bool is_listed(const struct search *f, const struct process *p)
+static bool is_listed(const struct search *f, pid_t pid)
 {
 	for (size_t i = 0; i < f->s->n_pids; i++)
-		if (f->s->pids[i] == p->pid)
+		if (f->s->pids[i] == pid)
 			return true;
 	for (size_t i = 0; i < f->s->pidfile.n; i++)
-		if (f->from_files[i] == p->pid)
+		if (f->from_files[i] == pid)
 			return true;
 	return false;
 }
@@ -194,25 +202,92 @@ static bool fits(struct search *f, const struct process *p)
 	return !s->cmdline.n || fits_cmdline(f, p);
 }
 
-static struct err *search(struct search *f, struct process **ret, size_t *n_ret)
+/* It did not fit when it was looked at, and still is the same, as far as that can be had for
+ * nothing.
+ */
+static bool is_known_unfit(const struct finder *finder, pid_t pid, uint64_t inode)
 {
-	VEC(struct process) found = {0};
+	const uint64_t *known = finder ? map64_get(&finder->unfit, (uint64_t)pid) : NULL;
+	return known && *known >> 3 == (inode & (UINT64_MAX >> 3)) && (*known & 7) >= YOUNG_LOOKS &&
+	       (finder->looks + (uint64_t)pid) % AGAIN_LOOKS;
+}
+
+static void remember_unfit(struct finder *finder, pid_t pid, uint64_t inode)
+{
+	const uint64_t *known = map64_get(&finder->unfit, (uint64_t)pid);
+	uint64_t same = inode << 3, looks = 0;
+	if (known && *known >> 3 == same >> 3)
+		looks = *known & 7;
+	*map64_put(&finder->still, (uint64_t)pid) =
+	        same | (looks < YOUNG_LOOKS ? looks + 1 : looks);
+}
+
+/* Who has ended is forgotten: it was not seen in this look. */
+static void end_look(struct finder *finder)
+{
+	struct map64 old = finder->unfit;
+	finder->unfit = finder->still;
+	finder->still = old;
+	map64_clear(&finder->still);
+	finder->looks++;
+}
+
+static void look(struct search *f, const struct dirent *entry, struct processes *found)
+{
+	char *end;
+	long number = strtol(entry->d_name, &end, 10);
+	pid_t pid = (pid_t)number;
+	if (number <= 0 || number > INT_MAX || *end || pid == getpid())
+		return;
+	struct process p;
+	bool listed = is_listed(f, pid), unfit = false;
+	if (!listed && is_known_unfit(f->finder, pid, entry->d_ino)) {
+		unfit = true;
+	} else if (process_stat(f->proc_fd, pid, &p) && p.state != 'Z' && p.state != 'X') {
+		unfit = p.kernel || !(listed || fits(f, &p));
+		if (!unfit)
+			*vec_add(found) = p;
+	}
+	if (unfit && f->finder)
+		remember_unfit(f->finder, pid, entry->d_ino);
+}
+
+static int by_pid(const void *a, const void *b)
+{
+	const struct process *x = a, *y = b;
+	return (x->pid > y->pid) - (x->pid < y->pid);
+}
+
+static struct err *search(struct search *f, DIR *dir, struct processes *found)
+{
 	struct err *err = compile(f);
 	if (err)
 		return err;
 	f->container.words = &f->s->container;
-	f->n_all = processes_list(&f->all);
+	f->proc_fd = dir ? dirfd(dir) : -1;
 	note_ancestors(f);
 	for (size_t i = 0; i < f->s->pidfile.n; i++)
 		err_free(pidfile_read(f->s->pidfile.items[i], &f->from_files[i]));
-	for (size_t i = 0; i < f->n_all; i++) {
-		const struct process *p = &f->all[i];
-		if (p->kernel || p->state == 'Z' || p->state == 'X' || p->pid == getpid())
-			continue;
-		if (is_listed(f, p) || fits(f, p))
-			*vec_add(&found) = *p;
-	}
-	err = container_search_check(&f->container);
+	for (struct dirent *entry; dir && (entry = readdir(dir));)
+		look(f, entry, found);
+	if (f->finder)
+		end_look(f->finder);
+	if (found->n)
+		qsort(found->items, found->n, sizeof(*found->items), by_pid);
+	return container_search_check(&f->container);
+}
+
+struct err *finder_matches(struct finder *finder, const struct selection *s, struct process **ret,
+                           size_t *n_ret)
+{
+	struct search f = {.s = s, .finder = finder};
+	struct processes found = {0};
+	DIR *dir = opendir("/proc");
+	struct err *err = search(&f, dir, &found);
+	for (size_t i = 0; i < f.n_regex; i++)
+		regfree(&f.regex[i]);
+	if (dir)
+		closedir(dir);
 	if (err) {
 		vec_free(&found);
 		return err;
@@ -224,10 +299,19 @@ static struct err *search(struct search *f, struct process **ret, size_t *n_ret)
 
 struct err *find_matches(const struct selection *s, struct process **ret, size_t *n_ret)
 {
-	struct search f = {.s = s};
-	struct err *err = search(&f, ret, n_ret);
-	for (size_t i = 0; i < f.n_regex; i++)
-		regfree(&f.regex[i]);
-	free(f.all);
-	return err;
+	return finder_matches(NULL, s, ret, n_ret);
+}
+
+struct finder *finder_create(void)
+{
+	return mem_zalloc(sizeof(struct finder));
+}
+
+void finder_destroy(struct finder *f)
+{
+	if (!f)
+		return;
+	map64_free(&f->unfit);
+	map64_free(&f->still);
+	free(f);
 }

@@ -24,6 +24,9 @@ uint64_t proc_start_time(int proc_fd); /* clock ticks after boot; 0 when it is g
 char proc_state(int proc_fd);          /* R S D T t Z X; 0 when it is gone */
 /* The innermost number of a thread, which is that of its process's own pid namespace; 0: gone. */
 pid_t proc_ns_tid(int proc_fd, pid_t tid);
+/* What find.h tells of a process; proc_fd is that of /proc. False: gone, or hidden. */
+struct process;
+bool process_stat(int proc_fd, pid_t pid, struct process *p);
 /* Why pid cannot be profiled: no such process, a thread, a zombie, a kernel thread, ourselves,
  * 32-bit, or which privilege is missing. */
 struct err *proc_check(pid_t pid, struct proc_status *ret);

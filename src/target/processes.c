@@ -41,11 +41,11 @@ static bool parse_stat(char *text, struct process *p)
 	return true;
 }
 
-static bool read_process(int proc_dir, const char *name, pid_t pid, struct process *p)
+bool process_stat(int proc_fd, pid_t pid, struct process *p)
 {
 	char path[64], text[1024];
-	snprintf(path, sizeof(path), "%.20s/stat", name);
-	_cleanup_close_ int fd = openat(proc_dir, path, O_RDONLY | O_CLOEXEC);
+	snprintf(path, sizeof(path), "%d/stat", (int)pid);
+	_cleanup_close_ int fd = openat(proc_fd, path, O_RDONLY | O_CLOEXEC);
 	ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
 	text[n > 0 ? n : 0] = '\0';
 	*p = (struct process){.pid = pid};
@@ -66,7 +66,7 @@ size_t processes_list(struct process **ret)
 		char *end;
 		long pid = strtol(entry->d_name, &end, 10);
 		struct process p;
-		if (pid > 0 && !*end && read_process(dirfd(dir), entry->d_name, (pid_t)pid, &p))
+		if (pid > 0 && !*end && process_stat(dirfd(dir), (pid_t)pid, &p))
 			*vec_add(&all) = p;
 	}
 	if (dir)

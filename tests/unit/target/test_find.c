@@ -215,6 +215,126 @@ static void listed(void **state)
 	free(all);
 }
 
+/* A word that does not fit until later; how many looks it takes to see that. */
+static int looks_until_seen(struct finder *f, const struct selection *s, pid_t pid)
+{
+	for (int i = 1; i <= 100; i++) {
+		struct process *all;
+		size_t n;
+		struct err *err = finder_matches(f, s, &all, &n);
+		if (err)
+			fail_msg("%s", err->msg);
+		bool seen = n == 1 && all[0].pid == pid;
+		free(all);
+		if (seen)
+			return i;
+	}
+	return 0;
+}
+
+/* Its child is named only when a byte comes. */
+static pid_t start_late(const char *comm, int *go_fd)
+{
+	int ends[2];
+	char byte;
+	assert_int_equal(pipe(ends), 0);
+	pid_t pid = fork();
+	if (!pid) {
+		close(ends[1]);
+		if (read(ends[0], &byte, 1) == 1)
+			prctl(PR_SET_NAME, comm);
+		pause();
+		_exit(0);
+	}
+	close(ends[0]);
+	*go_fd = ends[1];
+	children[n_children++] = pid;
+	return pid;
+}
+
+static void rename_now(pid_t pid, const char *comm, int go_fd)
+{
+	char path[64], name[32] = "";
+	assert_int_equal(write(go_fd, "x", 1), 1);
+	close(go_fd);
+	snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
+	while (strcmp(name, comm) != 0) {
+		FILE *file = fopen(path, "r");
+		assert_non_null(file);
+		assert_non_null(fgets(name, sizeof(name), file));
+		name[strcspn(name, "\n")] = '\0';
+		fclose(file);
+	}
+}
+
+static void looking_again_sees_what_has_changed(void **state)
+{
+	(void)state;
+	struct finder *f = finder_create();
+	struct selection s = {.comm = {.items = {"cs-late"}, .n = 1}};
+	int young_fd, old_fd;
+	pid_t young = start_late("cs-late", &young_fd);
+	assert_int_equal(looks_until_seen(f, &s, young), 0);
+	rename_now(young, "cs-late", young_fd);
+	int late = looks_until_seen(f, &s, young);
+	assert_in_range(late, 1, 10);
+	/* From now on each time. */
+	assert_int_equal(looks_until_seen(f, &s, young), 1);
+	end_children(NULL);
+
+	/* Who is new is not taken for known. */
+	pid_t old = start_late("cs-late", &old_fd);
+	struct process *all;
+	size_t n;
+	assert_null(finder_matches(f, &s, &all, &n));
+	assert_int_equal(n, 0);
+	free(all);
+	rename_now(old, "cs-late", old_fd);
+	assert_int_equal(looks_until_seen(f, &s, old), 1);
+	finder_destroy(f);
+}
+
+/* In most looks nothing is read of who did not fit. */
+static void looking_again_remembers(void **state)
+{
+	(void)state;
+	struct selection s = {.comm = {.items = {"cs-memory"}, .n = 1}};
+	unsigned at_once = 0;
+	/* The kernel may forget the numbers that it gave to directories: not each time. */
+	for (int round = 0; round < 3; round++) {
+		struct finder *f = finder_create();
+		int go_fd;
+		pid_t pid = start_late("cs-memory", &go_fd);
+		/* Every tenth look is a thorough one, and the next is not that. */
+		for (int i = 0; i < 10 || (i + pid) % 10 != 1; i++) {
+			struct process *all;
+			size_t n;
+			assert_null(finder_matches(f, &s, &all, &n));
+			assert_int_equal(n, 0);
+			free(all);
+		}
+		rename_now(pid, "cs-memory", go_fd);
+		at_once += looks_until_seen(f, &s, pid) == 1;
+		finder_destroy(f);
+		end_children(NULL);
+	}
+	assert_in_range(at_once, 0, 2);
+}
+
+/* What it knows to be unfit is no reason to leave it out when it is named. */
+static void looking_again_finds_who_is_named(void **state)
+{
+	(void)state;
+	struct finder *f = finder_create();
+	struct selection s = {.comm = {.items = {"cs-nobody"}, .n = 1}};
+	pid_t pid = start("cs-named", NULL);
+	assert_int_equal(looks_until_seen(f, &s, pid), 0);
+	struct selection named = {.comm = s.comm, .pids = &pid, .n_pids = 1};
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(looks_until_seen(f, &named, pid), 1);
+	finder_destroy(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -222,6 +342,9 @@ int main(void)
 	        cmocka_unit_test_teardown(by_program, end_children),
 	        cmocka_unit_test_teardown(by_command_line, end_children),
 	        cmocka_unit_test_teardown(by_pidfile, end_children),
+	        cmocka_unit_test_teardown(looking_again_sees_what_has_changed, end_children),
+	        cmocka_unit_test_teardown(looking_again_remembers, end_children),
+	        cmocka_unit_test_teardown(looking_again_finds_who_is_named, end_children),
 	        cmocka_unit_test(bad_expression),
 	        cmocka_unit_test(listed),
 	};
