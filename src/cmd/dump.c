@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <csample/find.h>
 #include <csample/log.h>
 #include <csample/mem.h>
 #include <csample/once.h>
@@ -409,6 +410,14 @@ static struct err *open_target(struct dump *d, pid_t pid)
 	return err;
 }
 
+static bool has_ended(const struct dump *d)
+{
+	struct err *err = d->core ? NULL : process_check(d->target->pid);
+	bool ended = err && err->kind == ERR_GONE;
+	err_free(err);
+	return ended;
+}
+
 /* Of the process of that pid, or the core file. Its text is in d->text then. */
 static struct err *dump_one(struct dump *d, pid_t pid)
 {
@@ -431,6 +440,10 @@ static struct err *dump_one(struct dump *d, pid_t pid)
 	if (err) {
 		strbuf_clear(&d->text);
 		return err;
+	}
+	if (d->n_threads == d->n_failed && has_ended(d)) {
+		strbuf_clear(&d->text);
+		return err_new(ERR_GONE, "process %d ended while it was looked at", (int)pid);
 	}
 	add_tasks(d);
 	if (d->opt->json)

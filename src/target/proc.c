@@ -14,6 +14,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <csample/find.h>
 #include <csample/mem.h>
 
 char *proc_read(int proc_fd, const char *name, size_t max, size_t *len_ret)
@@ -211,6 +212,18 @@ static struct err *check_access(pid_t pid, const struct proc_status *status, int
 	return mem >= 0 ? NULL : explain_refusal(pid, status, proc_fd);
 }
 
+/* Kernel threads have none, and who is about to end has no more. */
+static struct err *without_memory(pid_t pid)
+{
+	_cleanup_close_ int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct process p;
+	if (!process_stat(proc, pid, &p) || !p.kernel)
+		return err_new(ERR_GONE, "process %d is ending", (int)pid);
+	return err_new(ERR_UNSUPPORTED,
+	               "process %d is a kernel thread and has no user stack: use perf for it",
+	               (int)pid);
+}
+
 struct err *proc_check(pid_t pid, struct proc_status *ret)
 {
 	char path[64];
@@ -250,10 +263,7 @@ struct err *proc_check(pid_t pid, struct proc_status *ret)
 		        "there is nothing to profile",
 		        (int)pid);
 	if (!*status_line(text, "\nVmSize:"))
-		return err_new(
-		        ERR_UNSUPPORTED,
-		        "process %d is a kernel thread and has no user stack: use perf for it",
-		        (int)pid);
+		return without_memory(pid);
 	struct err *err = check_32_bit(pid, proc_fd);
 	if (!err)
 		err = check_access(pid, &s, proc_fd);
