@@ -60,8 +60,8 @@ bool selection_is_search(const struct selection *s);
 struct err *find_matches(const struct selection *s, struct process **ret, size_t *n_ret);
 
 /* The same for who looks again and again: remembers who did not fit, so that a look costs 3 us for
- * each of them. Whoever is new is looked at in five looks (it may be about to become another program),
- * later in every tenth: names that change late are found that late. */
+ * each of them. Whoever is new is looked at in five looks (it may be about to become another
+ * program), later in every tenth: names that change late are found that late. */
 struct finder;
 struct finder *finder_create(void);
 struct err *finder_matches(struct finder *f, const struct selection *s, struct process **ret,
