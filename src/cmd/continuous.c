@@ -27,6 +27,7 @@
 #define KEEP_BYTES  (2ULL << 30)
 #define CLOSE_NS    10000000000ULL
 #define MAX_OUTLETS 32
+#define MAX_ASKED   64
 
 static volatile sig_atomic_t stop, reopen;
 
@@ -70,6 +71,7 @@ struct continuous {
 	struct finder *finder;
 	pid_t pid; /* who was sampled when the labels were made */
 	char comm[64];
+	char command[1024]; /* unless it is the session's first */
 };
 
 bool options_are_continuous(const struct options *opt)
@@ -178,6 +180,28 @@ static struct err *find(void *arg, struct process **ret, size_t *n_ret)
 	return NULL;
 }
 
+/* Of c->pid; what has ended meanwhile keeps the names of the one before. */
+static void read_names(struct continuous *c, const struct target *first)
+{
+	char path[32];
+	snprintf(path, sizeof(path), "/proc/%d/comm", (int)c->pid);
+	if (c->pid == first->pid || !c->comm[0])
+		snprintf(c->comm, sizeof(c->comm), "%s", first->comm);
+	if (c->pid == first->pid)
+		return;
+	FILE *f = fopen(path, "re");
+	char comm[sizeof(c->comm)] = "";
+	if (f && fgets(comm, sizeof(comm), f)) {
+		comm[strcspn(comm, "\n")] = '\0';
+		memcpy(c->comm, comm, sizeof(comm));
+	}
+	if (f)
+		fclose(f);
+	char command[sizeof(c->command)] = "";
+	if (process_command(c->pid, command, sizeof(command)))
+		memcpy(c->command, command, sizeof(command));
+}
+
 static void describe(void *arg, const struct loop_line *line, const struct stats *stats,
                      struct profile *p)
 {
@@ -188,20 +212,32 @@ static void describe(void *arg, const struct loop_line *line, const struct stats
 		p->meta.event = p->meta.value_type = "wall";
 		return;
 	}
-	/* Who is there now, or was there last. */
+	/* Who is there now, or was there last: whom the session was opened with may have ended. */
 	pid_t pid = 0;
-	if (!engine_pids(line->engine, &pid, 1) || pid == c->pid)
+	if (engine_pids(line->engine, &pid, 1) && pid != c->pid) {
+		c->pid = pid;
+		read_names(c, m->session.target);
+		labels_make(&c->labels, c->opt, pid, c->comm);
+	}
+	if (!c->pid || c->pid == m->session.target->pid)
 		return;
-	c->pid = pid;
-	snprintf(c->comm, sizeof(c->comm), "%s", m->session.target->comm);
-	labels_make(&c->labels, c->opt, pid, c->comm);
+	uint64_t others = stats->processes - 1;
+	char company[64] = "";
+	if (others)
+		snprintf(company, sizeof(company), " and %llu other%s", (unsigned long long)others,
+		         others > 1 ? "s" : "");
+	_cleanup_free_ char *title = mem_asprintf("%s, pid %d%s", c->comm, (int)c->pid, company);
+	p->meta.title = intern(m->session.strings, title);
+	p->meta.command = intern(m->session.strings, c->command);
+	p->meta.pid = c->pid;
 }
 
 static struct err *text(void *arg, struct loop_line *line, enum desk_text what, struct strbuf *b)
 {
 	const struct maker *m = line->maker;
+	pid_t pids[MAX_ASKED];
 	(void)arg;
-	return desk_text_of(&m->session, what, b);
+	return desk_text_of(&m->session, pids, engine_pids(line->engine, pids, MAX_ASKED), what, b);
 }
 
 static void between(void *arg, struct engine *of_line, struct engine *beside)

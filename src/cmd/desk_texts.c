@@ -10,10 +10,13 @@
 #include <csample/mem.h>
 #include <csample/once.h>
 
-#define MAX_FRAMES 128
+#define MAX_FRAMES    128
+#define MAX_PROCESSES 64 /* whose threads are told at once, while others wait */
 
 struct book {
 	const struct session *session;
+	struct target *target; /* whose thread is visited */
+	const char *process;   /* the root of its stacks; NULL: none */
 	struct profile *profile;
 	bool apart; /* the thread is the root of its stack */
 };
@@ -29,12 +32,13 @@ static void visit(void *arg, pid_t tid, const struct snapshot *snap, const struc
 		return;
 	struct raw_frame *frames = mem_realloc_array(NULL, stack->n + 1, sizeof(*frames));
 	memcpy(frames, stack->frames, stack->n * sizeof(*frames));
-	target_thread_name(b->session->target, tid, name, sizeof(name));
-	frames[stack->n] =
-	        (struct raw_frame){.kind = RAW_THREAD,
-	                           .owner = (uint32_t)tid,
-	                           .aux = (uint64_t)(uintptr_t)intern(b->session->strings, name)};
-	profile_add(b->profile, frames, stack->n + b->apart, once);
+	if (b->apart)
+		target_thread_name(b->target, tid, name, sizeof(name));
+	const char *root = b->apart ? intern(b->session->strings, name) : b->process;
+	frames[stack->n] = (struct raw_frame){.kind = b->apart ? RAW_THREAD : RAW_PROCESS,
+	                                      .owner = (uint32_t)(b->apart ? tid : b->target->pid),
+	                                      .aux = (uint64_t)(uintptr_t)root};
+	profile_add(b->profile, frames, stack->n + (root != NULL), once);
 	free(frames);
 }
 
@@ -127,24 +131,52 @@ static struct err *add_pprof(struct profile *p, struct strbuf *b)
 	return err;
 }
 
-static struct err *threads_text(const struct session *s, enum desk_text what, struct strbuf *b)
+static struct err *visit_process(const struct session *s, pid_t pid, struct book *book)
 {
-	struct book book = {s, profile_create(s->strings), what == DESK_THREADS_2};
-	struct decoding *decoding = decoding_open(s->decoder, s->target);
+	struct err *err = target_open(pid, s->images, s->strings, &book->target);
+	if (err)
+		return err;
+	_cleanup_free_ char *name = mem_asprintf("%s (%d)", book->target->comm, (int)pid);
+	if (book->process)
+		book->process = intern(s->strings, name);
+	struct decoding *decoding = decoding_open(s->decoder, book->target);
 	struct once_config config = {.nonblocking = s->opt->nonblocking, .decoding = decoding};
+	err = target_refresh_maps(book->target);
 	decoding_refresh(decoding);
-	struct err *err = target_refresh_maps(s->target);
 	if (!err)
-		err = once_all_threads(s->target, s->symbols, &config, visit, &book);
-	if (!err) {
-		profile_name(book.profile, name_location, (void *)(uintptr_t)s);
+		err = once_all_threads(book->target, s->symbols, &config, visit, book);
+	/* Runtimes are forgotten with the process: names first. */
+	if (!err)
+		profile_name(book->profile, name_location, (void *)(uintptr_t)s);
+	decoding_close(decoding);
+	target_close(book->target);
+	return err;
+}
+
+/* Of those that are there: that some have ended meanwhile is no error. */
+static struct err *threads_text(const struct session *s, const pid_t *pids, size_t n,
+                                enum desk_text what, struct strbuf *b)
+{
+	struct book book = {.session = s,
+	                    .process = n > 1 && what == DESK_THREADS_PPROF ? "" : NULL,
+	                    .profile = profile_create(s->strings),
+	                    .apart = what == DESK_THREADS_2};
+	struct err *err = NULL;
+	size_t n_visited = 0;
+	for (size_t i = 0; i < n && i < MAX_PROCESSES; i++) {
+		err_free(err);
+		err = visit_process(s, pids[i], &book);
+		n_visited += !err;
+	}
+	if (n_visited) {
+		err_free(err);
+		err = NULL;
 		book.profile->meta.event = book.profile->meta.value_type = "wall";
 		if (what == DESK_THREADS_PPROF)
 			err = add_pprof(book.profile, b);
 		else
 			add_text(book.profile, book.apart, b);
 	}
-	decoding_close(decoding);
 	profile_destroy(book.profile);
 	return err;
 }
@@ -156,7 +188,7 @@ static void cmdline_text(const struct target *t, struct strbuf *b)
 }
 
 /* b has "0x1+0x2", and gets a line for each that has a name. */
-static void symbols_text(const struct session *s, struct strbuf *b)
+static void symbols_text(const struct session *s, const struct target *t, struct strbuf *b)
 {
 	_cleanup_free_ char *asked = mem_strdup(b->s ? b->s : "");
 	strbuf_clear(b);
@@ -164,7 +196,7 @@ static void symbols_text(const struct session *s, struct strbuf *b)
 		uint64_t addr = strtoull(p, &end, 16);
 		if (end == p)
 			break;
-		const struct mapping *m = maps_find(&s->target->maps, addr);
+		const struct mapping *m = maps_find(&t->maps, addr);
 		struct frame frames[MAX_FRAMES];
 		if (!m || !m->image)
 			continue;
@@ -177,21 +209,21 @@ static void symbols_text(const struct session *s, struct strbuf *b)
 	}
 }
 
-struct err *desk_text_of(const struct session *s, enum desk_text what, struct strbuf *b)
+struct err *desk_text_of(const struct session *s, const pid_t *pids, size_t n, enum desk_text what,
+                         struct strbuf *b)
 {
-	switch (what) {
-	case DESK_THREADS_PPROF:
-	case DESK_THREADS_1:
-	case DESK_THREADS_2:
-		return threads_text(s, what, b);
-	case DESK_CMDLINE:
-		cmdline_text(s->target, b);
-		return NULL;
-	case DESK_SYMBOLS:
-		symbols_text(s, b);
-		return NULL;
-	case DESK_METRICS: /* the loop's own */
-		break;
-	}
-	return NULL;
+	if (!n)
+		return err_new(ERR_GONE, "no process is sampled at the moment; try again later");
+	if (what == DESK_THREADS_PPROF || what == DESK_THREADS_1 || what == DESK_THREADS_2)
+		return threads_text(s, pids, n, what, b);
+	struct target *t;
+	struct err *err = target_open(pids[0], s->images, s->strings, &t);
+	if (err)
+		return err;
+	if (what == DESK_CMDLINE)
+		cmdline_text(t, b);
+	else if (what == DESK_SYMBOLS && !(err = target_refresh_maps(t)))
+		symbols_text(s, t, b);
+	target_close(t);
+	return err;
 }

@@ -3,6 +3,7 @@
 import concurrent.futures
 import gzip
 import http.client
+import json
 import re
 import shutil
 import subprocess
@@ -10,7 +11,7 @@ import time
 
 import pytest
 
-from conftest import CSAMPLE
+from conftest import CSAMPLE, built, wait_until
 
 HOST = "127.0.0.1"
 
@@ -118,6 +119,35 @@ def test_end_of_the_target_ends_a_scrape(serve, busy):
     assert status == 200, body
     assert gzip.decompress(body)
     assert served.running.popen.wait(timeout=60) == 0
+
+
+def test_a_target_that_is_another_now(start, tmp_path):
+    """Found by name: what is asked about processes is told of those that are there."""
+    program = tmp_path / "split-served"
+    shutil.copy(built("split"), program)
+    first = start(program, "100")
+    running = start(CSAMPLE, "record", "--comm", "split-served", "--listen", f"{HOST}:0", "--loop-any", "200ms",
+                    "-o", tmp_path / "p-%p-%n.json", stderr=subprocess.PIPE)
+    line = running.wait_for("serving http://", stream=running.popen.stderr)
+    served = Served(running, int(re.search(r"http://[^/]*:(\d+)/", line)[1]))
+    wait_until(lambda: list(tmp_path.glob(f"p-{first.pid}-*.json")), what="a profile of the first")
+    first.end()
+    wait_until(lambda: served.ask("/debug/pprof/threads?debug=2")[0] == 503, what="the end of the first")
+    assert served.ask("/debug/pprof/cmdline")[0] == 503
+    others = [start(program, "101"), start(program, "102")]
+
+    def told():
+        return served.ask("/debug/pprof/threads?debug=2")[2].decode()
+    wait_until(lambda: all(f"({o.pid})" in told() for o in others), what="threads of both that came later")
+    assert served.ask("/debug/pprof/cmdline")[2].split(b"\0")[1] in (b"101", b"102")
+    body = gzip.decompress(served.ask("/debug/pprof/threads")[2])
+    assert all(f"split-served ({o.pid})".encode() in body for o in others)
+    assert b"total 2" in served.ask("/debug/pprof/threads?debug=1")[2]
+    paths = lambda: [p for o in others for p in tmp_path.glob(f"p-{o.pid}-*.json")]
+    wait_until(paths, what="a profile of the others")
+    meta = json.loads(paths()[0].read_text())["meta"]
+    assert meta["pid"] != first.pid and meta["title"].startswith(f"split-served, pid {meta['pid']}")
+    assert meta["command"].endswith((" 101", " 102"))
 
 
 def test_a_token_is_asked_for(serve, busy, tmp_path):
