@@ -41,6 +41,13 @@ static void tell(struct deliverer *d, size_t i, struct err *err)
 {
 	const char *name = d->outlets[i]->name;
 	if (!err) {
+		struct outlet_stats stats = {0};
+		if (d->told[i][0])
+			d->outlets[i]->ops->stats(d->outlets[i], &stats);
+		/* One that writes on a thread of its own tells of trouble once: it lasts until
+		 * nothing waits any more but what was put just now. */
+		if (stats.waiting > 1)
+			return;
 		if (d->told[i][0])
 			log_info("%s: takes profiles again", name);
 		d->told[i][0] = '\0';

@@ -162,6 +162,7 @@ struct moody {
 	struct outlet base;
 	const char *trouble; /* NULL: none */
 	unsigned puts;
+	uint64_t waiting;
 };
 
 static struct err *moody_put(struct outlet *o, const struct delivery *d)
@@ -174,15 +175,16 @@ static struct err *moody_put(struct outlet *o, const struct delivery *d)
 
 static void moody_stats(struct outlet *o, struct outlet_stats *ret)
 {
-	*ret = (struct outlet_stats){.delivered = ((struct moody *)o)->puts, .waiting = 3};
+	const struct moody *m = (const struct moody *)o;
+	*ret = (struct outlet_stats){.delivered = m->puts, .waiting = m->waiting};
 }
 
 static void one_outlet_in_trouble_does_not_stop_another(void **state)
 {
 	(void)state;
 	static const struct outlet_ops ops = {.put = moody_put, .stats = moody_stats};
-	struct moody a = {{&ops, (char *)"a"}, "write p-12.json: no space", 0};
-	struct moody b = {{&ops, (char *)"b"}, NULL, 0};
+	struct moody a = {{&ops, (char *)"a"}, "write p-12.json: no space", 0, 0};
+	struct moody b = {{&ops, (char *)"b"}, NULL, 0, 0};
 	struct outlet *both[] = {&a.base, &b.base};
 	struct deliverer d;
 	struct delivery what = {0};
@@ -192,10 +194,14 @@ static void one_outlet_in_trouble_does_not_stop_another(void **state)
 	deliverer_put(&d, &what);
 	assert_string_equal(d.told[0], "write p-13.json: no space");
 	a.trouble = NULL;
+	a.waiting = 2; /* told once, and still so */
+	deliverer_put(&d, &what);
+	assert_string_equal(d.told[0], "write p-13.json: no space");
+	a.waiting = 1;
 	deliverer_put(&d, &what);
 	assert_string_equal(d.told[0], "");
-	assert_int_equal(a.puts, 3);
-	assert_int_equal(b.puts, 3);
+	assert_int_equal(a.puts, 4);
+	assert_int_equal(b.puts, 4);
 	assert_int_equal(d.errors[0], 2);
 	assert_int_equal(d.errors[1], 0);
 	deliverer_deinit(&d);
@@ -206,7 +212,7 @@ static void metrics_are_escaped_and_complete(void **state)
 {
 	(void)state;
 	static const struct outlet_ops ops = {.put = moody_put, .stats = moody_stats};
-	struct moody a = {{&ops, (char *)"store /a\"b\\c\nd\xff"}, NULL, 7};
+	struct moody a = {{&ops, (char *)"store /a\"b\\c\nd\xff"}, NULL, 7, 3};
 	struct outlet *one[] = {&a.base};
 	struct loop_config config = {0};
 	struct loop l = {.config = &config};
@@ -226,6 +232,18 @@ static void metrics_are_escaped_and_complete(void **state)
 	assert_non_null(strstr(b.s, "pause_seconds_bucket{le=\"1e-05\"} 0\n"));
 	assert_non_null(strstr(b.s, "pause_seconds_bucket{le=\"0.0001\"} 1\n"));
 	assert_non_null(strstr(b.s, "pause_seconds_sum 0.000330000\n"));
+	static const char *const others[] = {
+	        "outlet_waiting{",          "outlet_waiting_bytes{",  "outlet_retried_total{",
+	        "outlet_rejected_total{",   "outlet_dropped_total{",  "outlet_errors_total{",
+	        "cpu_seconds_total ",       "memory_bytes ",          "rate_hertz 100\n",
+	        "rate_asked_hertz 100\n",   "rate_changes_total 0\n", "overhead_ratio ",
+	        "target_cpu_seconds_total "};
+	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++) {
+		char line[64];
+		snprintf(line, sizeof(line), "\ncsample_%s", others[i]);
+		assert_non_null(strstr(b.s, line));
+	}
+	assert_non_null(strstr(b.s, "\\nd\xef\xbf\xbd\"} 3\n")); /* of what waits */
 	/* Each name has its type before its first value. */
 	for (const char *p = b.s; *p; p = strchr(p, '\n') + 1)
 		assert_true(*p == '#' || !strncmp(p, "csample_", 8));
