@@ -16,17 +16,27 @@
 #define GROWTH     ((uint64_t)64 << 20)
 #define REBUILD_NS 600000000000ULL
 
+/* As people read it: 2000 Hz, not 2e+03. */
+static void put_hz(char text[32], double hz)
+{
+	snprintf(text, 32, "%.*f Hz", hz < 100, hz);
+}
+
 /* A fraction of what was asked for, as people read it. */
 static void note_rate(struct loop *l, double from_hz)
 {
 	const struct budget *b = &l->budget;
+	char now[32], from[32], asked[32];
+	put_hz(now, b->rate_hz);
+	put_hz(from, from_hz);
+	put_hz(asked, b->asked_hz);
 	l->note[0] = '\0';
 	if (b->rate_hz < b->asked_hz)
 		snprintf(l->note, sizeof(l->note),
-		         "sampled at %.3g Hz instead of %.3g Hz to keep the overhead below %.3g%%",
-		         b->rate_hz, b->asked_hz, b->share * 100);
-	log_info("rate %s from %.3g Hz to %.3g Hz, to %s %.3g%% of overhead (--max-overhead)",
-	         b->rate_hz < from_hz ? "lowered" : "raised", from_hz, b->rate_hz,
+		         "sampled at %s instead of %s to keep the overhead below %.3g%%", now,
+		         asked, b->share * 100);
+	log_info("rate %s from %s to %s, to %s %.3g%% of overhead (--max-overhead)",
+	         b->rate_hz < from_hz ? "lowered" : "raised", from, now,
 	         b->rate_hz < from_hz ? "stay below" : "use no more than", b->share * 100);
 	l->rate_changes++;
 }
@@ -54,9 +64,11 @@ static void keep_budget(struct loop *l)
 
 static void tell_status(const struct loop *l)
 {
-	_cleanup_free_ char *text = mem_asprintf("STATUS=%llu profiles, %llu samples, %.3g Hz",
-	                                         (unsigned long long)l->sequence,
-	                                         (unsigned long long)l->samples, l->budget.rate_hz);
+	char rate[32];
+	put_hz(rate, l->budget.rate_hz);
+	_cleanup_free_ char *text =
+	        mem_asprintf("STATUS=%llu profiles, %llu samples, %s",
+	                     (unsigned long long)l->sequence, (unsigned long long)l->samples, rate);
 	notify_send(l->config->notify_socket, text);
 }
 
