@@ -14,6 +14,7 @@ import cases_loop
 import cases_node
 import cases_python
 import cases_store
+import cases_top
 import debuginfo
 import measure
 import tools
@@ -211,7 +212,7 @@ def case_sound(report):
 
 
 CASES = {name.removeprefix("case_"): function for module in
-         (globals(), vars(cases_python), vars(cases_node), vars(cases_store), vars(cases_loop))
+         (globals(), vars(cases_python), vars(cases_node), vars(cases_store), vars(cases_loop), vars(cases_top))
          for name, function in module.items() if name.startswith("case_")}
 
 
