@@ -292,7 +292,7 @@ const struct option_row option_rows[] = {
 	  NULL, NULL },
 	{ 'i', "idle", NULL, CMD_RECORD | CMD_TOP, set_flag, AT(idle), what,
 	  "threads that wait too: the same as -e wall", NULL, NULL },
-	{ 'g', "gil", NULL, CMD_RECORD, set_flag, AT(gil), what,
+	{ 'g', "gil", NULL, CMD_RECORD | CMD_TOP, set_flag, AT(gil), what,
 	  "Python: only threads that hold the GIL", NULL, NULL },
 	{ 0, "store", "DIR", CMD_QUERY | CMD_STORE, set_string, AT(store), what,
 	  "the store (default: $STATE_DIRECTORY/store, /var/lib/csample/store for root, else below "

@@ -18,7 +18,6 @@
 
 #define POLL_MS     50
 #define PROGRESS_NS 250000000ULL
-#define STARTING_NS 1000000000ULL /* for an interpreter to start up */
 
 static volatile sig_atomic_t interrupted;
 
@@ -95,40 +94,6 @@ static char *default_name(const struct recording *r)
 			*p = '_';
 	return mem_asprintf("%s-%d-%s%s", name, (int)r->session.target->pid, when,
 	                    r->format->suffix);
-}
-
-static struct err *no_lock(const struct runtime *rt)
-{
-	return err_new(ERR_USAGE,
-	               "--gil: this %s %s is a free-threaded build, which has no GIL; leave out "
-	               "--gil",
-	               rt->ops->title, rt->version);
-}
-
-/* --gil needs a runtime that has one. A command's is not known before it has run, nor a child's. */
-static struct err *check_gil(struct recording *r)
-{
-	if (!r->opt->gil || r->opt->child_argv || session_is_several(&r->session))
-		return NULL;
-	struct runtime *rt[4];
-	struct decoding *p = decoding_open(r->session.decoder, r->session.target);
-	decoding_refresh(p);
-	uint64_t end = now_ns() + STARTING_NS;
-	while (!decoding_runtimes(p, rt, 4) && decoding_is_starting(p) && now_ns() < end) {
-		usleep(1000);
-		decoding_refresh(p);
-	}
-	struct err *err = NULL;
-	size_t i = 0, n = decoding_runtimes(p, rt, 4);
-	while (i < n && !rt[i]->ops->has_lock)
-		i++;
-	if (i == n)
-		err = err_new(ERR_USAGE, "--gil: process %d runs no Python that csample can read",
-		              (int)r->session.target->pid);
-	else if (!rt[i]->ops->has_lock(rt[i]))
-		err = no_lock(rt[i]);
-	decoding_close(p);
-	return err;
 }
 
 static struct err *open_outputs(struct recording *r)
@@ -241,8 +206,8 @@ static struct err *nothing(const struct recording *r, const struct stats *stats)
 		return summary_nothing(stats, r->opt->event == OPT_WALL);
 	struct runtime *locking = ledger_locking(r->ledger);
 	if (locking && !locking->ops->has_lock(locking))
-		return no_lock(locking);
-	/* Else check_gil() has seen one, and it was idle. */
+		return session_no_lock(locking);
+	/* Else session_check_gil() has seen one, and it was idle. */
 	if (!locking && (r->opt->child_argv || session_is_several(&r->session)))
 		return err_new(ERR_USAGE, "--gil: what was sampled runs no Python that csample "
 		                          "can read");
@@ -303,7 +268,7 @@ static struct err *record(struct recording *r)
 	if (!err)
 		err = session_open(&r->session);
 	if (!err)
-		err = check_gil(r);
+		err = session_check_gil(&r->session);
 	if (!err)
 		err = open_outputs(r);
 	if (!err)

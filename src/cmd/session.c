@@ -3,10 +3,13 @@
 
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <csample/clock.h>
 #include <csample/log.h>
 #include <csample/mem.h>
+
+#define STARTING_NS 1000000000ULL /* for an interpreter to start up */
 
 void session_init(struct session *s, const struct options *opt)
 {
@@ -110,6 +113,39 @@ void session_close(struct session *s)
 bool session_is_several(const struct session *s)
 {
 	return s->opt->subprocesses || s->n_targets > 1;
+}
+
+struct err *session_no_lock(const struct runtime *rt)
+{
+	return err_new(ERR_USAGE,
+	               "--gil: this %s %s is a free-threaded build, which has no GIL; leave out "
+	               "--gil",
+	               rt->ops->title, rt->version);
+}
+
+struct err *session_check_gil(const struct session *s)
+{
+	if (!s->opt->gil || s->opt->child_argv || session_is_several(s))
+		return NULL;
+	struct runtime *rt[4];
+	struct decoding *p = decoding_open(s->decoder, s->target);
+	decoding_refresh(p);
+	uint64_t end = now_ns() + STARTING_NS;
+	while (!decoding_runtimes(p, rt, 4) && decoding_is_starting(p) && now_ns() < end) {
+		usleep(1000);
+		decoding_refresh(p);
+	}
+	struct err *err = NULL;
+	size_t i = 0, n = decoding_runtimes(p, rt, 4);
+	while (i < n && !rt[i]->ops->has_lock)
+		i++;
+	if (i == n)
+		err = err_new(ERR_USAGE, "--gil: process %d runs no Python that csample can read",
+		              (int)s->target->pid);
+	else if (!rt[i]->ops->has_lock(rt[i]))
+		err = session_no_lock(rt[i]);
+	decoding_close(p);
+	return err;
 }
 
 struct engine_config session_engine_config(const struct session *s)

@@ -43,6 +43,11 @@ void session_close(struct session *s);
 
 /* Frames tell which process they are of. */
 bool session_is_several(const struct session *s);
+/* --gil needs a runtime that has one. A command's is not known before it has run, nor a child's:
+ * NULL then, as without --gil. */
+struct err *session_check_gil(const struct session *s);
+/* That this runtime has no lock. */
+struct err *session_no_lock(const struct runtime *rt);
 /* As the command line says. */
 struct engine_config session_engine_config(const struct session *s);
 struct ledger_config session_ledger_config(const struct session *s);

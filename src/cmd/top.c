@@ -313,6 +313,8 @@ static struct err *watch(struct watching *w)
 	if (on_screen)
 		suspend_until_foreground();
 	struct err *err = open_session(w, on_screen);
+	if (!err)
+		err = session_check_gil(&w->session);
 	if (err)
 		return err;
 	w->top = top_create(&config);

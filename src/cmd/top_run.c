@@ -304,7 +304,11 @@ static void tell_locks(struct top_run *r, struct top_facts *ret)
 void top_run_facts(struct top_run *r, struct top_facts *ret)
 {
 	struct stats stats;
-	engine_get_stats(r->engine, &stats);
+	/* What threads have slept through is told when they wake, which may be never. */
+	if (r->wall && !r->ended)
+		engine_checkpoint(r->engine, &stats);
+	else
+		engine_get_stats(r->engine, &stats);
 	uint64_t now = now_ns();
 	fill_meta(r);
 	ledger_name(r->ledger, r->s->images, r->s->symbols, r->s->decoder);

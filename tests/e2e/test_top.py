@@ -2,6 +2,7 @@
 """The live view as text and JSON. Shares are compared with one another: how much of a CPU the target
 gets is not ours to say."""
 import json
+import os
 import signal
 import subprocess
 
@@ -33,7 +34,8 @@ def test_batch_has_a_table_for_each_interval_with_the_shares_of_its_functions(wo
     for head, rows in found:
         assert f"pid {process.pid} " in head[1]
         assert "threads " in head[2] and "CPU " in head[2] and "GIL" not in head[2]
-        assert "samples" in head[3] and "errors" in head[3] and "rate" in head[3] and "pause" in head[3]
+        assert "samples" in head[3] and "errors" in head[3] and "rate" in head[3]
+    assert "pause" in found[-1][0][3]  # once there is a sample
     rows = found[-1][1]
     seconds = {name: float(rows[f"{name} (split)"][3].rstrip("ms")) for name in ("seventy", "twenty", "ten")}
     seconds = {name: s * (1000 if "ms" not in rows[f"{name} (split)"][3] else 1) for name, s in seconds.items()}
@@ -44,7 +46,7 @@ def test_batch_has_a_table_for_each_interval_with_the_shares_of_its_functions(wo
 
 def test_json_is_a_line_for_each_interval(workload, csample):
     process = workload("split", 30)
-    done = csample("top", "-p", process.pid, "--json", "-n", 3, "--delay", "500ms", "--rows", 0)
+    done = csample("top", "-p", process.pid, "--json", "-n", 3, "--delay", "300ms", "--rows", 0)
     assert done.status == 0, done
     lines = [json.loads(line) for line in done.out.splitlines()]
     assert [line["interval"] for line in lines] == [1, 2, 3]
@@ -74,7 +76,7 @@ def test_a_command_is_watched_until_it_ends_and_its_status_is_ours(csample):
 @pytest.mark.parametrize("event, waits", [("cpu", False), ("wall", True)])
 def test_waiting_threads_are_there_with_wall_time_only(workload, csample, event, waits):
     process = workload("sleeper")
-    done = csample("top", "-p", process.pid, "--json", "-n", 1, "-e", event)
+    done = csample("top", "-p", process.pid, "--json", "-n", 1, "--delay", "500ms", "-e", event)
     line = json.loads(done.out)
     assert (line["total_ns"] > 0.8 * line["interval_seconds"] * 1e9) == waits, done
 
@@ -96,7 +98,7 @@ print("ready")
 collect()
 """)
     process.wait_for("ready")
-    done = csample("top", "-p", process.pid, "--json", "-n", 2, "--by", "threads")
+    done = csample("top", "-p", process.pid, "--json", "-n", 2, "--delay", "700ms", "--by", "threads")
     line = json.loads(done.out.splitlines()[-1])
     assert line["runtimes"][0]["name"] == "python" and line["runtimes"][0]["version"][0] == "3"
     assert line["threads"] == 2 and line["gc_percent"] > 0
@@ -114,11 +116,50 @@ def test_event_loop_that_waits(start, csample):
     process = start(node, "-e", "setInterval(() => { const end = Date.now() + 10;"
                     " while (Date.now() < end); }, 200); console.log('ready');")
     process.wait_for("ready")
-    done = csample("top", "-p", process.pid, "--json", "-n", 3, "--delay", "1s")
+    done = csample("top", "-p", process.pid, "--json", "-n", 2, "--delay", "800ms")
     line = json.loads(done.out.splitlines()[-1])
     assert line["runtimes"][0]["name"] == "javascript"
     assert line["event_loop_idle_percent"] > 50 and "gil_percent" not in line
     assert line["gc_percent"] >= 0
+
+
+def test_gil_counts_those_who_hold_it(start, workload, csample):
+    process = start("python3", "-u", "-c", """
+import threading, zlib
+data = bytes(1 << 22)
+def free():  # lets go of it
+    while True: zlib.crc32(data)
+def hold():
+    while True: sum(range(100))
+threading.Thread(target=free, daemon=True).start()
+print("ready")
+hold()
+""")
+    process.wait_for("ready")
+    rows = {}
+    for option in (), ("--gil",):
+        done = csample("top", "-p", process.pid, "--json", "-n", 1, "--delay", "700ms", "-n", 1, "--rows", 0, *option)
+        table = {row["function"]: row["own_ns"] for row in json.loads(done.out)["rows"]}
+        rows[option] = sum(ns for name, ns in table.items() if "crc" in name.lower()) / sum(table.values())
+    assert rows["--gil",] < 0.02 < 0.1 < rows[()], rows
+    done = csample("top", "-p", workload("split", 5).pid, "--gil", "-n", 1, "--batch")
+    assert done.status == 2 and "runs no Python" in done.err, done
+
+
+def test_several_processes_are_told_apart(workload, start, csample):
+    one, two = workload("split", 30), workload("sleeper")
+    done = csample("top", "-p", f"{one.pid},{two.pid}", "-i", "--json", "-n", 1, "--delay", "500ms", "--rows", 0, "--by", "threads")
+    line = json.loads(done.out)
+    assert line["processes"] == 2 and line["pid"] == one.pid, line
+    names = [row["function"] for row in line["rows"]]
+    assert any(f"({one.pid})" in name for name in names) and any(f"({two.pid})" in name for name in names), names
+    family = start("sh", "-c", "(while :; do :; done) & echo $! ready; wait")
+    child = int(family.wait_for("ready").split()[0])
+    try:
+        done = csample("top", "-s", "-p", family.pid, "--json", "-n", 1, "--delay", "500ms", "--rows", 0, "--by", "threads")
+        assert any(f"({child})" in row["function"] for row in json.loads(done.out)["rows"]), done
+    finally:
+        os.kill(child, signal.SIGKILL)
 
 
 def test_ctrl_c_ends_it_without_a_word(workload, start):

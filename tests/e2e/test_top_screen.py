@@ -85,7 +85,7 @@ def screen(tmp_path):
 def top(screen, workload):
     """top of split, with figures: (screen, process)."""
     process = workload("split", 100)
-    s = screen(CSAMPLE, "top", "-p", process.pid, "--delay", "500ms")
+    s = screen(CSAMPLE, "top", "-p", process.pid, "--delay", "300ms")
     s.wait(lambda text: all(named(text, name) for name in ("seventy", "twenty", "ten", "work")))
     return s, process
 
@@ -153,10 +153,58 @@ def test_sorting_searching_moving(top):
     s.press("End", "Home", "NPage", "PPage", "Down", "Up", "Right", "Left", "C-l", until="*own%")
 
 
+def reversed_row(s):
+    """The name in the row that is chosen: it stands reversed, as does the table's head above it."""
+    on, chosen = False, None
+    for line in s("capture-pane", "-p", "-e").splitlines():
+        parts = re.split(r"\x1b\[([0-9;]*)m", line)
+        for i, part in enumerate(parts):
+            if i % 2:
+                codes = part.split(";")
+                on = "7" in codes or (on and not {"0", "27", ""} & set(codes))
+            elif on and part.strip():
+                chosen = "".join(parts[::2]).split()
+                break
+    return chosen[4] if chosen and re.match(r"[\d.]+$", chosen[0]) else None
+
+
+def test_other_names_of_keys(top):
+    s, _ = top
+    s.press("5", until="*name")
+    names = [row[4].split()[0] for row in rows(s.text())]
+    assert len(names) > 5
+
+    def choose(keys, name):
+        s.press(*keys, until=lambda text: reversed_row(s) == name)
+
+    choose("j", names[1])
+    choose("jj", names[3])
+    choose("k", names[2])
+    choose("g", names[0])
+    s.press("G")
+    s.wait(lambda text: reversed_row(s) not in names[:4])
+    choose("g", names[0])
+    s.press("/", "sevX", "BSpace", until="/sev_")
+    s.press("Enter", until="? help")
+    assert reversed_row(s) == "seventy"
+    s.press("/", "w", "Enter", until="? help")  # work, twenty, and what libc has
+    first = reversed_row(s)
+    s.press("F3", until=lambda text: reversed_row(s) != first)
+    s.press(",", until=lambda text: reversed_row(s) == first)
+    s.press("Enter", until="callees")
+    s.press("BSpace", until="*name")
+    for key in "h", "F1":
+        s.press(key, until="any key: back")
+        s.press("x", until="*name")
+    s.press("Right", until=lambda text: not any(row[4].startswith(names[0]) for row in rows(text)))  # names move left
+    s.press("Left", until=lambda text: any(row[4].startswith(names[0]) for row in rows(text)))
+    s.press("Q", until="status 0")
+
+
 def test_pause_reset_native_and_idle(top):
     s, _ = top
     text = s.press("Space", until="PAUSED")
-    time.sleep(1.2)
+    time.sleep(0.8)
     assert rows(s.text()) == rows(text) and "PAUSED" in s.text()
     s.press("Space", until=lambda text: "PAUSED" not in text)
     s.wait(lambda text: named(text, "work") and named(text, "work")[3] > 0.3)
@@ -270,3 +318,38 @@ exec(code)
     text = s.wait(lambda text: "^[[2J" in text and "GIL" in text)
     assert "owned^Gb<U+202E>c.py" in text
     assert s("display-message", "-p", "#{pane_title}").strip() != "owned"
+
+
+PYTHON = """
+import threading, time
+def inner():
+    return sum(range(2000))
+def outer():
+    while True:
+        inner()
+threading.Thread(target=time.sleep, args=(99,), daemon=True, name="waiter").start()
+print("ready")
+outer()
+"""
+NODE = """
+function inner() { let sum = 0; for (let i = 0; i < 3e6; i++) sum += i % 7; return sum; }
+function outer() { inner(); setTimeout(outer, 5); }
+console.log("ready"); outer();
+"""
+
+
+@pytest.mark.parametrize("program, option, script, head", [
+    ("python3", "-uc", PYTHON, r"CPython 3\.\d+\S*   threads \d running / 2   CPU [\d.]+%   GIL [\d.]+%   GC [\d.]+%"),
+    ("node", "-e", NODE, r"Node.*threads \d+ running / \d+   CPU [\d.]+%   loop idle [\d.]+%   GC [\d.]+%")])
+def test_interpreters_on_the_screen(screen, start, program, option, script, head):
+    if not shutil.which(program):
+        pytest.skip(f"no {program}")
+    process = start(program, option, script)
+    process.wait_for("ready")
+    s = screen(CSAMPLE, "top", "-p", process.pid, "--delay", "300ms", size=(100, 24))
+    s.press("w", until=lambda text: re.search(head, text) and named(text, "inner") and named(text, "outer"))
+    s.press("2", until="*total%")
+    text = s.wait(lambda text: named(text, "inner")[3] > 0.1)
+    inner, outer = named(text, "inner"), named(text, "outer")
+    assert inner[3] <= outer[3] and outer[0] <= outer[1], text
+    s.press("t", until=lambda text: ("gil%" in text) == (program == "python3"))
