@@ -53,6 +53,9 @@ enum raw_kind {
 enum {
 	/* addr is a return address: the call is before it, so look up addr - 1. */
 	RAW_RETURN = 1,
+	/* Of a runtime: work of its own ("(garbage collector)"). Where only frames of runtimes are
+	 * shown and it is the innermost, it stands alone, whatever happened to cause it. */
+	RAW_CATEGORY = 2,
 };
 
 /* A frame as unwinding and decoding leave it. Equal bytes are the same place in the same code. */
