@@ -358,6 +358,8 @@ void splice(struct splicer *s, const struct splice_part *parts, size_t n_parts, 
 		hide_plumbing(&w);
 	s->out.n = 0;
 	emit(&w);
+	if (native == NATIVE_NONE && s->out.n && s->out.frames[0].flags & RAW_CATEGORY)
+		s->out.n = 1;
 	conclude(&w, ret);
 	/* Neither has less room than stack_init() gave it. */
 	struct stack out = s->out;

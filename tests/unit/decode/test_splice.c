@@ -2,7 +2,8 @@
 /* Stacks as text, leaf first. Native frames:
  *   w work    e evaluator    p plumbing    a passage    k kernel    j code without a file
  * each 16 bytes of stack. Groups: "12@3 4@5": frames 1 and 2 are run by what the marker in native
- * frame 3 belongs to; "@?" has no marker. Expected: what is left, T and t for the marks. */
+ * frame 3 belongs to; "@?" has no marker; capital letters are categories. Expected: what is left, T
+ * and t for the marks. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -72,7 +73,10 @@ static void fill_groups(struct runtime_stack *rs, const struct spec *spec)
 	for (const char *p = spec->groups; *p;) {
 		for (; *p != '@'; p++)
 			assert_true(runtime_stack_push(
-			        rs, (struct raw_frame){.kind = RAW_RUNTIME, .addr = (uint64_t)*p}));
+			        rs, (struct raw_frame){
+			                    .kind = RAW_RUNTIME,
+			                    .flags = *p >= 'A' && *p <= 'Z' ? RAW_CATEGORY : 0,
+			                    .addr = (uint64_t)*p}));
 		assert_true(runtime_stack_close_group(rs, marker_of(spec->native, p + 1)));
 		p += strcspn(p, " ");
 		p += *p == ' ';
@@ -162,6 +166,16 @@ static void no_native_frames(void **state)
 {
 	(void)state;
 	EXPECT("123", "kwpepwew", "12@3 3@6", .show = NATIVE_NONE);
+}
+
+static void categories_stand_alone_without_native_frames(void **state)
+{
+	(void)state;
+	EXPECT("G", "kwgew", "G@2 12@3", .show = NATIVE_NONE);
+	EXPECT("G", "wgcew", "G@1 C@2 1@3", .show = NATIVE_NONE);
+	/* What it calls is the program again. */
+	EXPECT("1G2", "wegew", "1@1 G@2 2@3", .show = NATIVE_NONE);
+	EXPECT("wG1w", "wgew", "G@1 1@2");
 }
 
 static void counted_from_the_outermost(void **state)
@@ -295,6 +309,7 @@ int main(void)
 	        cmocka_unit_test(machinery_is_hidden),
 	        cmocka_unit_test(all_native_frames),
 	        cmocka_unit_test(no_native_frames),
+	        cmocka_unit_test(categories_stand_alone_without_native_frames),
 	        cmocka_unit_test(counted_from_the_outermost),
 	        cmocka_unit_test(native_stack_cut),
 	        cmocka_unit_test(code_of_a_jit),
