@@ -3,7 +3,8 @@
  * move the moment the thread runs on. What they refer to is read later, and compared then.
  *
  *   round 0   what the thread's last sample needed, read together with its stack
- *   then      functions of the stack not among that; then what these point to; usually nothing
+ *   then      functions of the stack not among that, and what these point to if it is what those
+ *             with the same code pointed to; then that if it was not; usually nothing
  *
  * Which words of the stack are functions, the frame pointers tell: all code of V8 keeps them. C++
  * on top may not; where their chain breaks, the next frame that looks like JavaScript's is
@@ -24,6 +25,7 @@
 #define MAX_PREDICTED 128
 #define SLOTS         256
 #define PROBES        8
+#define HINTS         1024 /* a power of two */
 
 struct prediction {
 	_Atomic pid_t tid; /* 0: free */
@@ -32,6 +34,9 @@ struct prediction {
 		uint64_t addr;
 		uint32_t len;
 	} regions[MAX_PREDICTED];
+	struct {
+		uint64_t key, shared; /* bytecode or return address -> SharedFunctionInfo */
+	} hints[HINTS];
 };
 
 /* A slot is written by whoever captures its thread, one at a time. */
@@ -110,7 +115,26 @@ static void add(struct objects *o, uint64_t addr)
 	o->n++;
 }
 
-static void find_functions(const struct words *w, uint64_t fp, uint64_t sp, struct objects *f)
+/* Frames with the words that tell what code runs in them. */
+struct frames {
+	struct {
+		uint64_t function, keys[2];
+	} items[MAX_OBJECTS];
+	unsigned n;
+};
+
+static void add_frame(struct frames *f, const struct words *w, uint64_t fp, uint64_t pc)
+{
+	if (f->n == MAX_OBJECTS)
+		return;
+	f->items[f->n].function = at(w, fp - 16) - 1;
+	f->items[f->n].keys[0] = at(w, fp - 32);
+	f->items[f->n++].keys[1] = pc;
+}
+
+/* pc: of the frame at fp. */
+static void find_functions(const struct words *w, uint64_t fp, uint64_t pc, uint64_t sp,
+                           struct frames *frames)
 {
 	unsigned budget = MAX_FRAMES;
 	uint64_t scan = (sp + 7) & ~7ULL;
@@ -119,12 +143,13 @@ static void find_functions(const struct words *w, uint64_t fp, uint64_t sp, stru
 	while (budget) {
 		for (; inside(w, fp) && fp >= scan && budget; budget--) {
 			if (looks_like_js(w, fp))
-				add(f, at(w, fp - 16) - 1);
+				add_frame(frames, w, fp, pc);
 			scan = fp + 8;
+			pc = at(w, scan);
 			fp = at(w, fp);
 		}
 		/* The chain is broken: look for a frame whose caller's is further up. */
-		for (fp = 0; inside(w, scan); scan += 8) {
+		for (fp = pc = 0; inside(w, scan); scan += 8) {
 			uint64_t next = at(w, scan);
 			if (next > scan && inside(w, next) && looks_like_js(w, scan)) {
 				fp = scan;
@@ -192,6 +217,48 @@ static void follow(struct asking *a, const struct objects *from, uint32_t len, u
 	}
 }
 
+static unsigned hint_slot(uint64_t key)
+{
+	return (unsigned)hash_u64(key) & (HINTS - 1);
+}
+
+/* Of frames whose functions have to be read: what these will most likely point to. */
+static void expect(const struct prediction *p, const struct snapshot *snap,
+                   const struct frames *frames, uint32_t len, struct objects *to)
+{
+	unsigned hint = 0;
+	for (unsigned i = 0; i < frames->n; i++) {
+		if (copy_of(snap, frames->items[i].function, len, &hint))
+			continue;
+		for (unsigned k = 0; k < 2; k++) {
+			uint64_t key = frames->items[i].keys[k];
+			unsigned slot = hint_slot(key);
+			if (key && p->hints[slot].key == key)
+				add(to, p->hints[slot].shared);
+		}
+	}
+}
+
+static void learn(struct prediction *p, const struct snapshot *snap, const struct frames *frames,
+                  uint32_t at_shared)
+{
+	unsigned hint = 0;
+	uint64_t shared;
+	for (unsigned i = 0; i < frames->n; i++) {
+		const uint8_t *copy =
+		        copy_of(snap, frames->items[i].function, at_shared + 8, &hint);
+		if (!copy)
+			continue;
+		memcpy(&shared, copy + at_shared, 8);
+		for (unsigned k = 0; k < 2 && v8_is_pointer(shared); k++) {
+			uint64_t key = frames->items[i].keys[k];
+			unsigned slot = hint_slot(key);
+			p->hints[slot].key = key;
+			p->hints[slot].shared = shared - 1;
+		}
+	}
+}
+
 static void remember(struct prediction *p, const struct objects *o, uint32_t len)
 {
 	for (unsigned i = 0; i < o->n; i++) {
@@ -225,19 +292,27 @@ size_t v8_gather(struct runtime *rt, unsigned round, const struct snapshot *snap
 	uint64_t skip = -stack->addr % 8;
 	struct words w = {snap->bytes + stack->at + skip, stack->addr + skip, 0};
 	w.end = w.addr + (stack->len - skip) / 8 * 8;
+	struct frames frames;
+	frames.n = 0;
 	struct objects functions, moved, shared, shared_moved;
 	functions.n = moved.n = shared.n = shared_moved.n = 0;
 	find_functions(&w, regs_known(&snap->regs, REG_FP) ? snap->regs.r[REG_FP] : 0,
-	               snap->regs.r[REG_SP], &functions);
+	               regs_known(&snap->regs, REG_PC) ? snap->regs.r[REG_PC] : 0,
+	               snap->regs.r[REG_SP], &frames);
+	for (unsigned i = 0; i < frames.n; i++)
+		add(&functions, frames.items[i].function);
 	uint32_t at_shared = v8->layout.function_shared.at, len = at_shared + 8;
 	follow(&a, &functions, len, at_shared, &moved, &shared);
 	follow(&a, &moved, len, at_shared, &moved, &shared);
+	if (a.n && p)
+		expect(p, snap, &frames, len, &shared);
 	follow(&a, &shared, V8_SHARED_BYTES, 0, &shared_moved, NULL);
 	follow(&a, &shared_moved, V8_SHARED_BYTES, 0, &shared_moved, NULL);
 	if (!a.n && p) {
 		p->n = 0;
 		remember(p, &functions, len);
 		remember(p, &shared, V8_SHARED_BYTES);
+		learn(p, snap, &frames, at_shared);
 	}
 	return a.n;
 }
