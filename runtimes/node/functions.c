@@ -281,7 +281,7 @@ const struct v8_function *v8_function_find(struct v8 *v8, uint64_t tagged)
 	uint64_t words[V8_SHARED_BYTES / 8];
 	uint64_t *known = map64_get(&all->by_address, tagged);
 	size_t index = known ? (size_t)*known - 1 : 0;
-	if (known && all->items.items[index].serial == v8->serial)
+	if (known && all->items.items[index].walk == v8->walk)
 		return &all->items.items[index];
 	if (!v8_object(v8, &tagged, l->type.shared, l->type.shared, words, sizeof(words)))
 		return NULL;
@@ -292,12 +292,13 @@ const struct v8_function *v8_function_find(struct v8 *v8, uint64_t tagged)
 	    !memcmp(words, all->items.items[index].words, sizeof(words))) {
 		/* Its script may still be another one at the same address. */
 		uint32_t before = all->items.items[index].script, now = 0;
-		if (!before || (find_script(v8, script, &now) && now == before)) {
-			all->items.items[index].serial = v8->serial;
+		if (!before || v8_script_find(v8, script) == before ||
+		    (find_script(v8, script, &now) && now == before)) {
+			all->items.items[index].walk = v8->walk;
 			return &all->items.items[index];
 		}
 	}
-	struct v8_function f = {.tagged = tagged, .serial = v8->serial};
+	struct v8_function f = {.tagged = tagged, .walk = v8->walk};
 	memcpy(f.words, words, sizeof(words));
 	if (!fill(v8, &f, o)) /* may find other functions: eval */
 		return NULL;

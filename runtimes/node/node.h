@@ -104,8 +104,10 @@ struct v8 {
 	struct v8_image image;
 	struct strings *strings;
 	const struct snapshot *snap; /* the walk that runs now; read before the process is */
-	uint64_t serial;             /* of the walk: what was checked in it is not checked again */
-	struct map64 types;          /* map -> instance type + 1 */
+	uint64_t walk;               /* its number */
+	uint64_t serial; /* of a check: what was read since checked_ns is not read again */
+	uint64_t checked_ns;
+	struct map64 types; /* map -> instance type + 1 */
 	struct v8_functions *functions;
 	struct v8_scripts *scripts;
 	struct v8_codes *codes;
@@ -180,7 +182,7 @@ bool v8_script_place(struct v8 *v8, uint32_t script, int32_t position, uint32_t 
 struct v8_function {
 	uint64_t tagged;   /* SharedFunctionInfo */
 	uint64_t words[6]; /* of it, as read */
-	uint64_t serial;
+	uint64_t walk;
 	uint32_t entry;  /* name and file; see v8_describe() */
 	uint32_t script; /* 0: none */
 	int32_t start;   /* of its parameters; -1: not known */

@@ -10,6 +10,8 @@
  * all releases: V8 src/execution/frame-constants.h, x64/frame-constants-x64.h. */
 #include <string.h>
 
+#include <csample/clock.h>
+
 #include "node.h"
 
 #define FP_CONTEXT   8
@@ -128,7 +130,8 @@ static void push_bytecode(struct walking *w, const struct v8_function *f, uint64
 	                         *p = NULL;
 	if (table && offset >= -1 && offset < (int64_t)length && v8_is_proven(w->v8, V8_BYTECODES))
 		p = v8_position_at(table, n, offset);
-	v8_check(w->v8, V8_BYTECODES, p && are_inside(w->v8, f->script, table, n));
+	if (w->v8->proving)
+		v8_check(w->v8, V8_BYTECODES, p && are_inside(w->v8, f->script, table, n));
 	push_at(w, f->entry, f->script, p ? v8_position_script(p->value) : -1, f->line, f->column);
 }
 
@@ -206,7 +209,8 @@ static void push_function(struct walking *w, const struct v8_frame *frame, uint6
 			push(w, v8_entry(v8, builtin_name(v8, &f, frame->vaddr), NULL), 0, 0);
 		return;
 	}
-	v8_check(v8, V8_FUNCTIONS, v8_script_holds(v8, f.script, f.start));
+	if (v8->proving)
+		v8_check(v8, V8_FUNCTIONS, v8_script_holds(v8, f.script, f.start));
 	uint64_t receiver;
 	if (v8_read(v8, frame->fp + FP_RECEIVER, &receiver, sizeof(receiver)))
 		v8_learn_class(v8, &f, frame->words[3], receiver);
@@ -215,7 +219,7 @@ static void push_function(struct walking *w, const struct v8_frame *frame, uint6
 	                                           : caller_of_builtin(w, frame, &lookup);
 	if (!v8_is_proven(v8, V8_CODES))
 		code = NULL;
-	if (frame->is_jit)
+	if (v8->proving && frame->is_jit)
 		v8_check(v8, V8_CODES, code && is_code_of(v8, code, &f, frame->words[1]));
 	if (code && is_optimized(v8, code) && code->shared == f.tagged) {
 		push_optimized(w, code, lookup, &f);
@@ -342,13 +346,27 @@ static void walk_stack(struct v8 *v8, const struct snapshot *snap, struct runtim
 		out->end = WALK_TRUNCATED;
 }
 
+/* What is cached is compared with the process once after a snapshot was taken. That serves all
+ * snapshots taken before it, which wait in the queue meanwhile: what was there when it was cached,
+ * and is there still, was there at their time. */
+static void begin(struct v8 *v8, const struct snapshot *snap)
+{
+	const struct target *t = v8->base.target;
+	bool is_live = t && t->rm == &t->mem.rm;
+	v8->snap = snap;
+	v8->walk++;
+	if (is_live && snap->time_ns <= v8->checked_ns)
+		return;
+	v8->serial++;
+	v8->checked_ns = is_live ? now_ns() : 0;
+}
+
 void v8_walk(struct runtime *rt, const struct snapshot *snap, struct runtime_stack *out)
 {
 	struct v8 *v8 = v8_of(rt);
 	if (!out->native)
 		return;
-	v8->snap = snap;
-	v8->serial++;
+	begin(v8, snap);
 	v8_trim(v8);
 	if (v8->image.is_unknown && !v8_is_all_judged(v8)) {
 		v8->proving = true;

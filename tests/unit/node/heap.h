@@ -101,7 +101,7 @@ static inline void heap_init(struct heap *h, const struct v8_layout *l)
 	h->v8.functions = v8_functions_create();
 	h->v8.scripts = v8_scripts_create();
 	h->v8.codes = v8_codes_create();
-	h->v8.serial = 1;
+	h->v8.serial = h->v8.walk = 1;
 }
 
 static inline void heap_deinit(struct heap *h)

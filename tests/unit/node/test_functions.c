@@ -133,9 +133,11 @@ static void check_guards(struct heap *h)
 	put_field(h, shared, l->shared.name, heap_string(h, "after"));
 	assert_string_equal(v8_function_find(v8, shared)->name, "before");
 	v8->serial++;
+	v8->walk++;
 	assert_string_equal(v8_function_find(v8, shared)->name, "after");
 	/* The same with its script. */
 	v8->serial++;
+	v8->walk++;
 	heap_at(h, script)[2] = heap_string(h, "/b.js");
 	struct frame frame;
 	v8_describe(&v8->base, (struct raw_frame){.addr = v8_function_find(v8, shared)->entry},
@@ -148,6 +150,7 @@ static void check_guards(struct heap *h)
 	/* Followed once, not for ever. */
 	heap_at(h, old)[0] = old - 1;
 	v8->serial++;
+	v8->walk++;
 	assert_null(v8_function_find(v8, old));
 	/* Not what it should be, or not readable: no name rather than a wrong one. */
 	assert_null(v8_function_find(v8, heap_object(h, l->type.script, 8)));

@@ -70,6 +70,7 @@ static void end(void)
 static void walk(void)
 {
 	heap.v8.serial++;
+	heap.v8.walk++;
 	runtime_stack_reset(&out);
 	v8_walk(&heap.v8.base, &snap, &out);
 }

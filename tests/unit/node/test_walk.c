@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include <csample/clock.h>
+
 #include "heap.h"
 
 #define STACK_BASE 0x7ff000000000ULL
@@ -378,6 +380,40 @@ static void check_work(void)
 	assert_int_equal(out.groups[0].marker, STACK_BASE + 160 + 8);
 }
 
+static struct err *read_live(struct rmem *rm, uint64_t addr, void *buf, size_t len)
+{
+	(void)rm;
+	return heap_read(&heap.rm, addr, buf, len);
+}
+
+/* Of snapshots that waited in the queue together, what the first has compared with the process the
+ * others need not; one that was taken later does. */
+static void check_once_for_a_queue(void)
+{
+	uint64_t script = heap_script(&heap, source, "/s.js");
+	put_frame(60, function_of(heap_shared(&heap, heap_string(&heap, "f"), script)), 0, 0);
+	push_native(RAW_NATIVE, 0x1234, 60, RAW_RETURN);
+	heap.target.mem.rm.read = read_live;
+	heap.target.rm = &heap.target.mem.rm;
+	snap.time_ns = now_ns();
+	v8_walk(&heap.v8.base, &snap, &out);
+	expect(0, "f", 0);
+	/* Another script at its place. */
+	heap_at(&heap, script)[2] = heap_string(&heap, "/t.js");
+	unsigned reads[2];
+	struct frame frame;
+	for (unsigned i = 0; i < 2; i++) {
+		runtime_stack_reset(&out);
+		snap.time_ns = i ? now_ns() : snap.time_ns;
+		reads[i] = heap.reads;
+		v8_walk(&heap.v8.base, &snap, &out);
+		reads[i] = heap.reads - reads[i];
+		v8_describe(&heap.v8.base, out.frames[0], &frame);
+		assert_string_equal(frame.file, i ? "/t.js" : "/s.js");
+	}
+	assert_true(reads[0] < reads[1]);
+}
+
 static void check_idle(void)
 {
 	struct v8_builtin work[] = {{0x9000, 0x9100, v8_idle}};
@@ -480,6 +516,12 @@ static void collecting_garbage(void **state)
 	with_each_layout(check_work);
 }
 
+static void once_for_a_queue(void **state)
+{
+	(void)state;
+	with_each_layout(check_once_for_a_queue);
+}
+
 static void idle_when_nothing_is_called_back(void **state)
 {
 	(void)state;
@@ -499,6 +541,7 @@ int main(void)
 	        cmocka_unit_test(three_inlined_functions),
 	        cmocka_unit_test(frames_of_v8_and_frames_of_nothing),
 	        cmocka_unit_test(collecting_garbage),
+	        cmocka_unit_test(once_for_a_queue),
 	        cmocka_unit_test(builtins_without_a_frame),
 	        cmocka_unit_test(inlining_without_end),
 	        cmocka_unit_test(web_assembly),
