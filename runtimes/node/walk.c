@@ -309,7 +309,10 @@ static bool push_work(struct walking *w, const struct stack *native, size_t i)
 	const char *title = v8_work_at(&v8->image, raw->addr - (raw->flags & RAW_RETURN ? 1 : 0));
 	if (!title || (title == v8_idle && is_called_back(v8, native, i)))
 		return false;
+	size_t before = w->out->n;
 	push(w, v8_entry(v8, intern(v8->strings, title), NULL), 0, 0);
+	if (w->out->n > before)
+		w->out->frames[before].flags |= RAW_CATEGORY;
 	w->out->end = WALK_WHOLE;
 	/* Where its return address is. */
 	return runtime_stack_close_group(w->out, native->cfas[i] - 8);

@@ -192,6 +192,22 @@ def test_no_wrong_name_while_the_heap_is_compacted(record, start, node):
     assert found and found <= {"five", "three", "two", "run", "round", "loop", "allocate"}, result
 
 
+@pytest.mark.parametrize("major", [m for m in nodes.ALL if m in ("18", "24")])
+def test_categories_are_roots_without_native_frames(record, start, major):
+    """As --cpu-prof has them: whatever ran when a collection began."""
+    exe = nodes.require(major)
+    target = start(exe, "--stress-compaction", "--gc-interval=2000", SHARES, "300", "garbage")
+    target.wait_for("ready")
+    stacks, _, result = record(target.pid, "-d", "1", "-r", "500", "--native=none")
+    assert ("(garbage collector)",) in stacks, result
+    workers = start(exe, WORKERS)
+    assert {workers.read_line(), workers.read_line()} == {"spin", "sleep"}
+    waiting, _, result = record(workers.pid, "-d", "0.5", "-r", "100", "--native=none", "-e", "wall")
+    assert ("(idle)",) in waiting, result
+    categories = {"(idle)", "(compiler)", "(garbage collector)"}
+    assert all(len(stack) == 1 for stack in (*stacks, *waiting) if categories & set(stack)), result
+
+
 def test_workers_and_modules(csample, start, node):
     major, exe = node
     target = start(exe, WORKERS)

@@ -377,6 +377,8 @@ static void check_work(void)
 	expect(0, "(garbage collector)", 0);
 	expect(1, "(garbage collector)", 0);
 	expect(2, "f", 0);
+	assert_int_equal(out.frames[0].flags, RAW_CATEGORY);
+	assert_int_equal(out.frames[2].flags, 0);
 	assert_int_equal(out.groups[0].marker, STACK_BASE + 160 + 8);
 }
 
