@@ -347,7 +347,7 @@ const struct option_row option_rows[] = {
 	{ 0, "keep", "COUNT|AGE|SIZE", CMD_STORE, set_keep, AT(keep), output,
 	  "how much is kept: 100 (profiles), 7d, 2G, or several: 7d,2G; the oldest go", NULL, NULL },
 	{ 'j', "json", NULL, CMD_DUMP | CMD_DOCTOR | CMD_LIST | CMD_TOP | CMD_VERSION | CMD_STORE, set_flag, AT(json), output,
-	  "print JSON; top: a line for each interval", NULL, NULL },
+	  "print JSON", NULL, NULL },
 	{ 0, "loop", "TIME", CMD_RECORD, set_interval, AT(loop_ns), output,
 	  "one profile for each interval (10s, 1m), until it is ended; processes that end and come back "
 	  "are followed", NULL, NULL },
