@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Parca. With SCRAPE=HOST:PORT it also scrapes that every 10 seconds.
+# Parca. With SCRAPE=HOST:PORT it also scrapes that every 10 seconds, or every SCRAPE_EVERY.
 name=parca version=v0.28.0
 module=github.com/parca-dev/parca sum=h1:9FgGR28RTRNMfDKZv0HAbkk06Z3Id7+HZ0KB4YD9If8=
 
@@ -18,7 +18,7 @@ serve() {
 		cat >>config.yaml <<-YAML
 			scrape_configs:
 			  - job_name: csample
-			    scrape_interval: 10s
+			    scrape_interval: ${SCRAPE_EVERY:-10s}
 			    static_configs: [{targets: ['$SCRAPE']}]
 			    profiling_config:
 			      pprof_config:

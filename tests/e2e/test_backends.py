@@ -298,9 +298,9 @@ def test_pyroscope_reads_our_otlp(pyroscope, push):
 # ---- Parca ----
 
 
-def from_parca(server, service, kind="process_cpu:cpu:nanoseconds:cpu:nanoseconds:delta"):
+def from_parca(server, service, kind="process_cpu:cpu:nanoseconds:cpu:nanoseconds:delta", label="service_name"):
     query = urllib.parse.urlencode({
-        "mode": "MODE_MERGE", "merge.query": f'{kind}{{service_name="{service}"}}',
+        "mode": "MODE_MERGE", "merge.query": f'{kind}{{{label}="{service}"}}',
         "merge.start": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 7200)),
         "merge.end": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 60)),
         "report_type": "REPORT_TYPE_PPROF"})
@@ -317,6 +317,25 @@ def test_parca_has_names_and_totals(parca, push):
     assert push(url, STACKS, "--type", "wall", "--label", "service_name=checkout")["delivered"] == 1
     eventually(lambda: from_parca(parca, "checkout", "wall:cpu:nanoseconds:cpu:nanoseconds:delta"),
                (scaled(TOTALS, MS), 20 * MS))
+
+
+def test_parca_scrapes(start, workload, tmp_path, monkeypatch):
+    target = workload("split", "100")
+    recording = start(CSAMPLE, "record", "-p", target.pid, "--listen", "127.0.0.1:0", "--max-overhead", "off",
+                      stderr=subprocess.PIPE)
+    line = recording.wait_for("serving http://", stream=recording.popen.stderr)
+    monkeypatch.setenv("SCRAPE", line.split("http://")[1].split("/")[0])
+    monkeypatch.setenv("SCRAPE_EVERY", "2s")
+    server = Backend("parca", tmp_path / "parca", ("/metrics", 200))
+    try:
+        end, total = time.monotonic() + 60, 0
+        while total < 1e9:
+            by_name, total = from_parca(server, "csample", label="job")
+            assert time.monotonic() < end, server.get("/api/targets")
+            time.sleep(0.1)
+    finally:
+        server.stop()
+    assert by_name["work"] > 0.9 * total and abs(by_name["seventy"] / total - 0.7) < 0.15, (by_name, total)
 
 
 def test_parca_takes_large_profiles(parca, push, large):
