@@ -118,8 +118,11 @@ def test_maglev_without_lines_is_told(csample, start):
     exe = nodes.find_version(nodes.MAGLEV_WITHOUT_LINES)
     if not exe:
         pytest.skip(f"Node.js {nodes.MAGLEV_WITHOUT_LINES} is not to be had from npm here")
-    target = start(exe, *TIERS["maglev"], PLACES, "maglev")
-    stack, _ = json.loads(target.read_line())
+    for _ in range(5):  # V8 may have thought better of its code meanwhile
+        target = start(exe, *TIERS["maglev"], PLACES, "maglev")
+        stack, optimized = json.loads(target.read_line())
+        if optimized:
+            break
     thread, result = dump_of(csample, target)
     found = [(f["function"], f["line"]) for f in thread["frames"] if f.get("file") == str(PLACES)]
     # The function with the line where it begins, nothing of what was inlined into it.
