@@ -3,7 +3,7 @@
  *
  *   find.c       image -> where _PyRuntime is, which release     layouts.c selfdesc.c
  *   threads.c    interpreters -> thread states, by tid           worker writes, samplers read
- *   gather.c     which regions, in the pause                     predictions per thread
+ *   gather.c     which regions, in the pause                     predictions per thread, young.c
  *   walk.c       snapshot -> frames and groups                   chain.c
  *   code.c       code object -> entry with names and lines       guard.c settled.c qualnames.c
  *   lines.c      line tables                                     names.c: strings

@@ -3,11 +3,11 @@
  *
  *   thread state(s)   lock and finalizing words   data-stack chunks, as far as they were used
  *   pages of the frames that lay elsewhere lately: frame objects, generators
- *   guard words of code objects that are not settled
+ *   guard words of code objects that are not settled, and what they point to (young.c)
  *
  * Later rounds follow the chain (chain.c) through the copy and ask for what it lacks: the data
  * stack up to its top, the chunk before, the page of a frame; at the end, guards of code not seen
- * before, and where they cannot tell, the heads of its names. Nothing here allocates, locks or
+ * before, and what they point to. Nothing here allocates, locks or
  * calls the kernel; every array has a bound, and a chain that does not fit is left as it is, for
  * walk.c to tell. */
 #include "gather.h"
@@ -22,15 +22,12 @@
 #define MAX_CHUNKS       24
 #define MAX_PAGES        256
 #define MAX_PAGE_REGIONS 128
-#define MAX_YOUNG        64
 #define MAX_STEPS        65536      /* of one capture: what fits into a copy, and more */
-#define PREDICT_BYTES    491520u    /* of GATHER_MAX_COPY: the rest is for surprises */
 #define MAX_C_STACK      (1u << 20) /* above the stack pointer: not a frame object */
 #define MAX_REGION       32768u     /* what does not fit is left out region by region */
 #define CHUNK_BYTES      16384u     /* Include/cpython/pystate.h: DATA_STACK_CHUNK_SIZE */
 #define CHUNK_SLACK      1024u      /* the newest chunk may be used further than lately */
-#define PERIOD           16    /* captures: what was used of a page in the last two is asked for */
-#define JOIN_GAP         1024u /* bytes not needed: copied in the time another region takes */
+#define PERIOD           16 /* captures: what was used of a page in the last two is asked for */
 #define MAX_SETTLED      128
 #define SETTLED_AGE      64 /* captures after which it is asked again whether code is settled */
 
@@ -57,8 +54,7 @@ struct py_prediction {
 	unsigned n_pages;
 	struct chunk chunks[MAX_CHUNKS], chunks_now[MAX_CHUNKS];
 	unsigned n_chunks, n_chunks_now;
-	uint64_t young_now[MAX_YOUNG]; /* code objects that are not settled */
-	unsigned n_young_now;
+	struct py_young young;
 	/* Code that was settled, in the order of the last chain: looking it up costs cache misses.
 	 */
 	struct settled {
@@ -81,18 +77,12 @@ struct py_prediction {
 	unsigned last_page; /* index of the page noted last */
 };
 
-struct asking {
-	struct region *more;
-	size_t n, max;
-	uint32_t bytes;
-};
-
 struct py_prediction *py_prediction_create(void)
 {
 	return mem_zalloc(sizeof(struct py_prediction));
 }
 
-static void ask(struct asking *a, uint64_t addr, uint64_t len, uint32_t limit)
+void py_ask(struct asking *a, uint64_t addr, uint64_t len, uint32_t limit)
 {
 	if (!addr || !len || len > limit || a->bytes > limit - len || a->n == a->max)
 		return;
@@ -220,13 +210,13 @@ static void ask_pages(struct py_prediction *p, struct asking *a)
 			continue;
 		}
 		if (regions++ < MAX_PAGE_REGIONS)
-			ask(a, start, end - start, PREDICT_BYTES);
+			py_ask(a, start, end - start, PREDICT_BYTES);
 		start = touches ? lo - PY_MAX_FRAME_BYTES : lo;
 		end = hi;
 	}
 	p->n_pages = kept;
 	if (regions <= MAX_PAGE_REGIONS)
-		ask(a, start, end - start, PREDICT_BYTES);
+		py_ask(a, start, end - start, PREDICT_BYTES);
 }
 
 /* ---- round 0 ---- */
@@ -246,7 +236,7 @@ static void ask_lock(const struct py *py, const struct py_thread *th, struct ask
 			finalizing = 0;
 		}
 		if (hi - lo <= PAGE)
-			ask(a, lo, hi - lo, PREDICT_BYTES);
+			py_ask(a, lo, hi - lo, PREDICT_BYTES);
 	}
 }
 
@@ -264,17 +254,11 @@ static void ask_chunks(struct py_prediction *p, struct asking *a)
 		uint32_t slack = now->newest ? CHUNK_SLACK : 0;
 		if (slack > now->size - now->len)
 			slack = now->size - now->len;
-		ask(a, now->addr, now->len + slack, PREDICT_BYTES);
+		py_ask(a, now->addr, now->len + slack, PREDICT_BYTES);
 	}
 	memcpy(p->chunks, p->chunks_now, p->n_chunks_now * sizeof(*p->chunks));
 	p->n_chunks = p->n_chunks_now;
 	p->n_chunks_now = 0;
-}
-
-static uint32_t guard_bytes(const struct py *py)
-{
-	uint32_t size = py->layout.code.size;
-	return size < PY_CODE_GUARD_BYTES ? size : PY_CODE_GUARD_BYTES;
 }
 
 static void predict(struct py *py, const struct py_thread *th, const struct snapshot *snap,
@@ -290,13 +274,10 @@ static void predict(struct py *py, const struct py_thread *th, const struct snap
 	p->settled_now ^= 1;
 	p->settled[p->settled_now].n = p->at_settled = 0;
 	for (unsigned i = 0; i < th->n_states; i++)
-		ask(a, th->states[i], py_state_span(&py->layout), PREDICT_BYTES);
+		py_ask(a, th->states[i], py_state_span(&py->layout), PREDICT_BYTES);
 	ask_lock(py, th, a);
 	ask_chunks(p, a);
-	for (unsigned i = 0; i < p->n_young_now; i++)
-		if (!py_code_is_settled(py->codes, p->young_now[i]))
-			ask(a, p->young_now[i], guard_bytes(py), PREDICT_BYTES);
-	p->n_young_now = 0;
+	py_young_predict(&p->young, a);
 	ask_pages(p, a);
 }
 
@@ -357,14 +338,14 @@ static void ask_missing(struct py_prediction *p, const struct py_layout *l, stru
 		}
 		bool here = addr >= chunk && addr - chunk < size;
 		if (!i && p->chain.top > chunk && (here || !copied))
-			ask(a, chunk, p->chain.top - chunk, GATHER_MAX_COPY);
+			py_ask(a, chunk, p->chain.top - chunk, GATHER_MAX_COPY);
 		else if (here)
-			ask(a, chunk, end - chunk, GATHER_MAX_COPY);
+			py_ask(a, chunk, end - chunk, GATHER_MAX_COPY);
 		if (here)
 			return;
 		chunk = previous;
 	}
-	ask(a, page, (end > page + PAGE ? end : page + PAGE) - page, GATHER_MAX_COPY);
+	py_ask(a, page, (end > page + PAGE ? end : page + PAGE) - page, GATHER_MAX_COPY);
 	uint64_t sp = p->snap->regs.r[REG_SP];
 	if (addr - sp >= MAX_C_STACK && p->chain.missing.len < PAGE)
 		note_frame(p, addr, p->chain.missing.len);
@@ -397,13 +378,8 @@ static void note_link(struct py *py, struct py_prediction *p, const struct py_li
 	if (link->code == p->last_code)
 		return;
 	p->last_code = link->code;
-	if (is_settled(py, p, link->code))
-		return;
-	for (unsigned i = 0; i < p->n_young_now; i++)
-		if (p->young_now[i] == link->code)
-			return;
-	if (p->n_young_now < MAX_YOUNG)
-		p->young_now[p->n_young_now++] = link->code;
+	if (!is_settled(py, p, link->code))
+		py_young_note(&p->young, link->code);
 }
 
 /* Begins with the state that is next, if it is there and is still what it was. */
@@ -452,28 +428,6 @@ static bool follow(struct py *py, struct py_prediction *p, struct py_view *view,
 	return true;
 }
 
-static void ask_guards(struct py *py, struct py_prediction *p, struct py_view *view,
-                       struct asking *a)
-{
-	for (unsigned i = 0; i < p->n_young_now; i++)
-		if (!py_view_at(view, p->young_now[i], guard_bytes(py)))
-			ask(a, p->young_now[i], guard_bytes(py), GATHER_MAX_COPY);
-}
-
-/* Of young code whose guard alone does not tell which it is: what it points to. */
-static void ask_contents(struct py *py, struct py_prediction *p, struct py_view *view,
-                         struct asking *a)
-{
-	for (unsigned i = 0; i < p->n_young_now; i++) {
-		struct region parts[PY_CODE_CONTENTS];
-		const uint8_t *guard = py_view_at(view, p->young_now[i], guard_bytes(py));
-		size_t n = guard ? py_code_contents(&py->layout, guard, parts) : 0;
-		for (size_t k = 0; k < n; k++)
-			if (!py_view_at(view, parts[k].addr, parts[k].len))
-				ask(a, parts[k].addr, parts[k].len, GATHER_MAX_COPY);
-	}
-}
-
 static void go_on(struct py *py, const struct py_thread *th, unsigned round, struct py_view *view,
                   struct asking *a)
 {
@@ -494,12 +448,12 @@ static void go_on(struct py *py, const struct py_thread *th, unsigned round, str
 	}
 	if (!p->guarded) {
 		p->guarded = true;
-		ask_guards(py, p, view, a);
+		py_young_ask_guards(py, &p->young, view, a);
 		if (a->n)
 			return;
 	}
 	p->done = true;
-	ask_contents(py, p, view, a);
+	py_young_ask_contents(py, &p->young, view, a);
 }
 
 size_t py_gather(struct runtime *rt, unsigned round, const struct snapshot *snap,
