@@ -193,7 +193,8 @@ void session_fill_meta(const struct session *s, const struct engine *engine,
 	        others ? mem_asprintf("%s and %llu other%s", title, (unsigned long long)others,
 	                              others > 1 ? "s" : "")
 	               : NULL;
-	m->title = intern(s->strings, family ? family : title);
+	const char *shown = family ? family : title; /* another one with each process that comes */
+	m->title = intern_passing(s->strings, shown, strlen(shown));
 	m->command = intern(s->strings, s->target->command);
 	m->event = events[s->opt->event];
 	m->value_type = s->opt->event == OPT_WALL ? "wall" : "cpu";

@@ -111,7 +111,7 @@ static void describe(struct loop *l, const struct stats *stats)
 		return;
 	_cleanup_free_ char *note =
 	        p->meta.note ? mem_asprintf("%s; %s", p->meta.note, l->note) : mem_strdup(l->note);
-	p->meta.note = intern(l->line.strings, note);
+	p->meta.note = intern_passing(l->line.strings, note, strlen(note));
 }
 
 /* The profile has its names and all its values. */
@@ -162,6 +162,7 @@ void rotate(struct loop *l)
 	symbols_collect(line->symbols);
 	hand_over(l, old);
 	profile_destroy(old);
+	strings_forget_passing(line->strings); /* nothing of the new one has its name yet */
 	if (now_ns() - start > l->rotation_max_ns)
 		l->rotation_max_ns = now_ns() - start;
 }

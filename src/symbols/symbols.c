@@ -117,6 +117,20 @@ static const char *format(struct symbols *s, const char *fmt, ...)
 	return intern(s->strings, text);
 }
 
+/* Of what comes and goes: processes, threads, generated code. */
+static const char *format_passing(struct symbols *s, const char *fmt, ...)
+        __attribute__((format(printf, 2, 3)));
+
+static const char *format_passing(struct symbols *s, const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	return intern_passing(s->strings, text, strlen(text));
+}
+
 static const char *pretty(struct symbols *s, const char *name)
 {
 	_cleanup_free_ char *text = s->config.no_demangle ? NULL : demangle(name);
@@ -191,13 +205,13 @@ static void name_anonymous(struct symbols *s, const struct raw_frame *raw, struc
 	*out = (struct frame){.kind = FRAME_NATIVE};
 	if (map &&
 	    perf_map_find((struct perf_map *)(uintptr_t)*map, lookup_addr(raw), &name, &len)) {
-		out->function = intern_n(s->strings, name, len);
+		out->function = intern_passing(s->strings, name, len);
 		out->module = intern(s->strings, "[jit]");
 		return;
 	}
 	out->module = intern(s->strings, module);
-	out->function =
-	        format(s, "%.400s+0x%llx", basename_of(module), (unsigned long long)raw->addr);
+	out->function = format_passing(s, "%.400s+0x%llx", basename_of(module),
+	                               (unsigned long long)raw->addr);
 }
 
 static void name_kernel(struct symbols *s, const struct raw_frame *raw, struct frame *out)
@@ -225,7 +239,7 @@ static void name_mark(struct symbols *s, const struct raw_frame *raw, struct fra
 	const char *text = (const char *)(uintptr_t)raw->aux;
 	*out = (struct frame){.kind = FRAME_MARK, .function = text ? text : "[unknown]"};
 	if (raw->kind == RAW_THREAD || raw->kind == RAW_PROCESS)
-		out->function = format(s, "%.400s (%u)", text ? text : "?", raw->owner);
+		out->function = format_passing(s, "%.400s (%u)", text ? text : "?", raw->owner);
 }
 
 static size_t name_uncached(struct symbols *s, const struct raw_frame *raw, struct frame *out,

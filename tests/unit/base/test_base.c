@@ -35,6 +35,31 @@ static void interns_equal_strings_once(void **state)
 	strings_destroy(s);
 }
 
+static void passing_strings_go_and_lasting_ones_stay(void **state)
+{
+	(void)state;
+	struct strings *s = strings_create();
+	char name[32];
+	const char *lasting = intern(s, "lasting");
+	size_t bytes = 0;
+	for (int round = 0; round < 3; round++) {
+		const char *first = intern_passing(s, "passing", 7);
+		for (int i = 0; i < 20000; i++) {
+			snprintf(name, sizeof(name), "process (%d)", round * 20000 + i);
+			assert_string_equal(intern_passing(s, name, strlen(name)), name);
+		}
+		assert_ptr_equal(intern_passing(s, "passing through", 7), first);
+		assert_ptr_equal(intern_passing(s, "lasting", 7), lasting);
+		strings_forget_passing(s);
+		assert_int_equal(strings_bytes(s), bytes ? bytes : strings_bytes(s));
+		bytes = strings_bytes(s);
+		assert_true(bytes < 100000);
+	}
+	assert_ptr_equal(intern(s, "lasting"), lasting);
+	assert_null(intern_passing(s, NULL, 0));
+	strings_destroy(s);
+}
+
 static void maps_keep_all_keys(void **state)
 {
 	(void)state;
@@ -184,6 +209,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(interns_equal_strings_once),
+	        cmocka_unit_test(passing_strings_go_and_lasting_ones_stay),
 	        cmocka_unit_test(maps_keep_all_keys),
 	        cmocka_unit_test(cursors_stop_at_the_end),
 	        cmocka_unit_test(escapes_for_each_medium),

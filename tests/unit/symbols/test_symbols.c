@@ -236,6 +236,26 @@ static void anonymous_code_is_named_by_its_perf_map(void **state)
 	assert_string_equal(frames[0].function, "[anon]+0x7f10");
 }
 
+/* A service that starts a process each second for a month. */
+static void names_of_what_came_and_went_leave_nothing(void **state)
+{
+	struct fixture *f = *state;
+	struct frame out[1];
+	struct raw_frame raw = {.aux = (uintptr_t)intern(f->strings, "sh")};
+	static const enum raw_kind kinds[] = {RAW_PROCESS, RAW_THREAD, RAW_ANON};
+	size_t bytes = 0;
+	for (uint32_t i = 0; i < 30000; i++) {
+		raw.kind = kinds[i % 3];
+		raw.owner = raw.addr = i;
+		assert_int_equal(symbols_name(f->symbols, raw, out, 1), 1);
+		if (i % 1000)
+			continue;
+		strings_forget_passing(f->strings);
+		bytes = bytes ? bytes : strings_bytes(f->strings);
+		assert_int_equal(strings_bytes(f->strings), bytes);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -249,6 +269,8 @@ int main(void)
 	        cmocka_unit_test_setup_teardown(what_is_not_known_says_where_it_is, setup,
 	                                        teardown),
 	        cmocka_unit_test_setup_teardown(names_anonymous_code_and_marks, setup, teardown),
+	        cmocka_unit_test_setup_teardown(names_of_what_came_and_went_leave_nothing, setup,
+	                                        teardown),
 	        cmocka_unit_test_setup_teardown(names_the_vdso, setup, teardown),
 	        cmocka_unit_test_setup_teardown(says_where_names_come_from, setup, teardown),
 	        cmocka_unit_test_setup_teardown(anonymous_code_is_named_by_its_perf_map, setup,
