@@ -234,7 +234,7 @@ def test_idle_processes_need_no_threads_and_no_events(start, workload, tmp_path)
     burn(target.pid, 0.3)
     cpus = len(os.sched_getaffinity(0))
     assert len(os.listdir(f"/proc/{process.pid}/task")) <= os.cpu_count() + 2
-    assert len(perf_events(process.pid)) <= 2 * os.cpu_count(), cpus
+    assert len(perf_events(process.pid)) <= 3 * os.cpu_count(), cpus  # ticks, side-band, moves
     process.signal(signal.SIGINT)
     status, _, err = finish(process)
     assert status == 0, err
