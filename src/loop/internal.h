@@ -26,15 +26,20 @@ struct budget_reading {
 	uint64_t held_ns;       /* threads of the target were kept from running */
 	uint64_t target_cpu_ns; /* what the target used */
 	uint64_t own_cpu_ns;
+	uint64_t samples;
 };
 struct budget {
 	double share;            /* 0: no budget */
 	double asked_hz, min_hz; /* bounds of the rate */
 	double rate_hz;
 	struct budget_reading last;
-	double held_ns, target_cpu_ns, own_ns, wall_ns; /* lately, older ones counting less */
-	unsigned windows;                               /* since the rate last changed */
-	unsigned calm;                                  /* windows in a row with much room */
+	/* Lately, older ones counting less. */
+	double held_ns, target_cpu_ns, own_ns, wall_ns, samples;
+	/* Of our own time what does not depend on the rate, as a share of a core: from what was
+	 * used before and after the rate changed. */
+	double base, before_own, before_samples; /* before_samples 0: nothing to compare with */
+	unsigned windows;                        /* since the rate last changed */
+	unsigned calm;                           /* windows in a row with much room */
 	bool started;
 };
 void budget_init(struct budget *b, double share, double asked_hz);

@@ -48,7 +48,8 @@ static void read_budget(struct loop *l, struct budget_reading *ret)
 	*ret = (struct budget_reading){.now_ns = now_ns(),
 	                               .held_ns = stats.pause.sum,
 	                               .target_cpu_ns = stats.target_cpu_ns,
-	                               .own_cpu_ns = stats.self_cpu_ns};
+	                               .own_cpu_ns = stats.self_cpu_ns,
+	                               .samples = stats.samples};
 }
 
 static void keep_budget(struct loop *l)

@@ -49,6 +49,7 @@ static unsigned live(struct world *w, struct budget *b, unsigned seconds)
 		double samples = b->rate_hz * w->busy;
 		w->now.now_ns += S;
 		w->now.target_cpu_ns += (uint64_t)(w->busy * 1e9);
+		w->now.samples += (uint64_t)samples;
 		w->now.held_ns += (uint64_t)(samples * w->held_each_ns);
 		w->now.own_cpu_ns += (uint64_t)(samples * w->own_each_ns + w->own_ns_a_second);
 		changes += budget_update(b, &w->now);
@@ -81,14 +82,34 @@ static void our_own_time_counts_too(void **state)
 	assert_in_range((uint64_t)b.rate_hz, 35, 50);
 }
 
-static void what_does_not_depend_on_the_rate_has_a_floor(void **state)
+/* Lowering the rate would not help. */
+static void what_does_not_depend_on_the_rate_does_not_lower_it(void **state)
 {
 	(void)state;
 	struct budget b;
 	struct world w = {.now.now_ns = 5 * S, .own_ns_a_second = 5e7, .busy = 1};
 	budget_init(&b, 0.01, 100);
 	live(&w, &b, 300);
-	assert_int_equal((int)b.rate_hz, 1);
+	assert_int_equal((int)b.rate_hz, 100);
+	assert_true(budget_used(&b) > 0.04); /* and that is not hidden */
+	/* What samples cost besides still counts. */
+	w = (struct world){.now = w.now, .own_ns_a_second = 7e6, .own_each_ns = 100000, .busy = 1};
+	budget_init(&b, 0.01, 100);
+	b.last = w.now;
+	live(&w, &b, 300);
+	assert_in_range((uint64_t)b.rate_hz, 15, 35); /* 0.7% and 0.01% for each Hz */
+	assert_true(budget_used(&b) < 0.0105);
+}
+
+/* It uses what it uses for waiting; that says nothing of the rate. */
+static void an_idle_target_does_not_lower_the_rate(void **state)
+{
+	(void)state;
+	struct budget b;
+	struct world w = {.now.now_ns = 5 * S, .own_ns_a_second = 1.2e7, .busy = 0};
+	budget_init(&b, 0.01, 100);
+	live(&w, &b, 300);
+	assert_int_equal((int)b.rate_hz, 100);
 }
 
 static void without_a_budget_or_at_the_start_nothing_changes(void **state)
@@ -257,7 +278,8 @@ int main(void)
 	        cmocka_unit_test(intervals_end_at_multiples),
 	        cmocka_unit_test(the_rate_goes_to_where_it_fits_and_stays),
 	        cmocka_unit_test(our_own_time_counts_too),
-	        cmocka_unit_test(what_does_not_depend_on_the_rate_has_a_floor),
+	        cmocka_unit_test(what_does_not_depend_on_the_rate_does_not_lower_it),
+	        cmocka_unit_test(an_idle_target_does_not_lower_the_rate),
 	        cmocka_unit_test(without_a_budget_or_at_the_start_nothing_changes),
 	        cmocka_unit_test(an_idle_target_is_not_judged_by_one_sample),
 	        cmocka_unit_test(memory_is_compared_with_what_it_settled_at),
