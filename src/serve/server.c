@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <csample/clock.h>
 #include <csample/log.h>
 #include <csample/mem.h>
 
@@ -18,6 +19,7 @@
 #define MAX_BODY        ((size_t)1 << 20)
 #define IDLE_SECONDS    30U
 #define TOKEN_MAX       4096
+#define GOODBYE_NS      1000000000ULL
 #define STACK_BYTES     ((size_t)512 * 1024)
 
 /* One line of a file that no other user can read. */
@@ -194,10 +196,27 @@ unsigned server_port(const struct server *s)
 	return ntohs(((struct sockaddr_in *)(void *)&addr)->sin_port);
 }
 
+/* Stopping the daemon closes connections whatever is still to be sent on them. */
+static void let_answers_out(struct server *s)
+{
+	MHD_socket fd = MHD_quiesce_daemon(s->daemon);
+	uint64_t end = now_ns() + GOODBYE_NS;
+	while (now_ns() < end) {
+		const union MHD_DaemonInfo *info =
+		        MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+		if (!info || !info->num_connections)
+			break;
+		usleep(2000);
+	}
+	if (fd != MHD_INVALID_SOCKET)
+		close(fd);
+}
+
 void server_stop(struct server *s)
 {
 	if (!s)
 		return;
+	let_answers_out(s);
 	MHD_stop_daemon(s->daemon);
 	free(s->token);
 	free(s);

@@ -104,10 +104,11 @@ def test_wall_time_of_sleepers_is_in_each_interval(loop, workload):
     run = loop("-p", target.pid, "-e", "wall", "--loop-any", "500ms", "--max-overhead", "off", "-t")
     run.wait_for_profiles(4)
     profiles, stats, _ = run.finish()
-    for p in profiles[1:-1]:
-        wall, seconds = total(p, 1) / NS, p["meta"]["duration_ns"] / NS
-        assert 0.85 * 21 * seconds < wall < 1.15 * 21 * seconds
-        assert "idle_wait" in functions(p)
+    inner = [(total(p, 1) / NS, 21 * p["meta"]["duration_ns"] / NS) for p in profiles[1:-1]]
+    # A thread's time goes to the interval in which it is looked at, which may be late.
+    assert all(0.6 * passed < wall < 1.4 * passed for wall, passed in inner), inner
+    assert 0.85 < sum(wall for wall, _ in inner) / sum(passed for _, passed in inner) < 1.15
+    assert all("idle_wait" in functions(p) for p in profiles[1:-1])
     assert sum(total(p, 0) for p in profiles) == stats["samples"]
 
 

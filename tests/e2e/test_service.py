@@ -100,7 +100,8 @@ def test_another_user_with_the_capabilities_of_the_unit(start, state):
               "--inh-caps=" + ",".join(["-all"] + names), "--ambient-caps=" + ",".join(["-all"] + names),
               "--bounding-set=" + ",".join(["-all"] + names)]
     # Of the unit's limits and file systems what can be had without systemd.
-    private = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs tmpfs /tmp && exec "$@"', "sh"]
+    hidden = "/var/tmp" if str(ROOT).startswith("/tmp/") else "/tmp"
+    private = ["unshare", "-m", "sh", "-c", f'mount -t tmpfs tmpfs {hidden} && exec "$@"', "sh"]
     target = start("setpriv", f"--reuid={OTHER}", f"--regid={OTHER}", "--clear-groups", built("split"))
     target.wait_for("ready")
     os.chown(state, NOBODY, NOBODY)
