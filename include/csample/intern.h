@@ -14,8 +14,8 @@ void strings_destroy(struct strings *s);
 const char *intern(struct strings *s, const char *str);
 const char *intern_n(struct strings *s, const char *str, size_t len);
 /* The same for a string that comes with one interval and goes with it, as names of processes with
- * their ids do: it lives until strings_forget_passing(), which is for who knows that no profile with
- * names uses the table any more. */
+ * their ids do: it lives until strings_forget_passing(), which is for who knows that no profile
+ * with names uses the table any more. */
 const char *intern_passing(struct strings *s, const char *str, size_t len);
 void strings_forget_passing(struct strings *s);
 /* Memory of all of them. */

@@ -3,9 +3,9 @@
  * two apart, the heads of what they point to. All of it is asked for beforehand at the next capture
  * of the thread, as what ran a moment ago is there again for the most part: regions sorted, each
  * once (codes of one file share its name), near ones as one. */
-#include "gather.h"
-
 #include <string.h>
+
+#include "gather.h"
 
 #define HIGHEST_ADDRESS (1ULL << 47)
 

@@ -5,6 +5,7 @@
 #include <gelf.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <csample/log.h>
 #include <csample/mem.h>
@@ -16,8 +17,17 @@
 #define WALK_BYTES          ((size_t)2 << 20)
 #define UNITS_BETWEEN_DROPS 32 /* each touches pages of several sections, and 15 around each */
 #define MAX_DEPTH           64
+#define ROOM_BYTES          ((size_t)32 << 20)
 #define MAX_DIR             4096
 #define PADDING             16 /* between functions; ranges of one unit that close are joined */
+
+/* libdw ends the process when it gets no memory: it is not asked where there is next to none. */
+static bool is_room_for_libdw(void)
+{
+	void *p = mmap(NULL, ROOM_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+	               0);
+	return p != MAP_FAILED && !munmap(p, ROOM_BYTES);
+}
 
 static void end(struct dwarf_index *x)
 {
@@ -28,6 +38,8 @@ static void end(struct dwarf_index *x)
 
 static bool begin(struct dwarf_index *x)
 {
+	if (!is_room_for_libdw())
+		return false;
 	x->dw = dwarf_begin_elf(x->file->elf, DWARF_C_READ, NULL);
 	if (!x->dw)
 		return false;
@@ -312,6 +324,8 @@ static void account(struct dwarf_index *x, struct unit_data *data)
 
 static struct unit_data *load(struct dwarf_index *x, struct unit *unit)
 {
+	if (!is_room_for_libdw())
+		return NULL;
 	if (x->bytes > MAX_CACHE_BYTES)
 		drop_all(x);
 	if (x->units_loaded >= MAX_UNITS_LOADED && !begin_anew(x))
