@@ -173,9 +173,6 @@ void queue_destroy(struct queue *q);
 /* Sampler: a snapshot whose ->bytes have room for capacity, NULL when the queue is full. One at a
  * time; not pushing it gives it back. */
 struct snapshot *queue_reserve(struct queue *q, uint32_t capacity);
-/* The same for *capacity or, where there is no room for that, for what is left of it after halving,
- * but not below least; *capacity is set to it. Most snapshots need far less than they might. */
-struct snapshot *queue_reserve_most(struct queue *q, uint32_t *capacity, uint32_t least);
 /* Sampler: hands the reserved snapshot over, cut to its n_bytes. True if the worker should be woken
  * because the queue is filling. */
 bool queue_push(struct queue *q, struct snapshot *snap);

@@ -86,15 +86,6 @@ struct snapshot *queue_reserve(struct queue *q, uint32_t capacity)
 	return &entry->snap;
 }
 
-struct snapshot *queue_reserve_most(struct queue *q, uint32_t *capacity, uint32_t least)
-{
-	struct snapshot *snap = queue_reserve(q, *capacity);
-	for (uint32_t less = *capacity / 2; !snap && less >= least; less /= 2)
-		if ((snap = queue_reserve(q, less)))
-			*capacity = less;
-	return snap;
-}
-
 bool queue_push(struct queue *q, struct snapshot *snap)
 {
 	struct entry *entry = entry_at(q, q->reserved_at);

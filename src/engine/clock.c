@@ -58,7 +58,7 @@ static int look(struct sampler *s, struct thread *th, struct snapshot *snap, uin
 static void look_at(struct sampler *s, struct thread *th)
 {
 	uint32_t capacity = sampler_capacity(s->shared, th, 0);
-	struct snapshot *snap = queue_reserve_most(s->queue, &capacity, SNAPSHOT_LEAST);
+	struct snapshot *snap = queue_reserve(s->queue, capacity);
 	if (!snap) {
 		sampler_lost(s, LOSS_QUEUE, 1);
 		return;

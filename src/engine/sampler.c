@@ -154,7 +154,7 @@ static void handle_tick(struct sampler *s, const struct tick *tick)
 	if (th && th->space->pid != tick->pid)
 		th = NULL; /* its number was given out again */
 	uint32_t capacity = sampler_capacity(sh, th, tick->regs.r[REG_SP]);
-	struct snapshot *snap = queue_reserve_most(s->queue, &capacity, SNAPSHOT_LEAST);
+	struct snapshot *snap = queue_reserve(s->queue, capacity);
 	if (!snap) {
 		sampler_lost(s, LOSS_QUEUE, 1);
 		return;

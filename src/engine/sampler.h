@@ -106,9 +106,7 @@ static inline void sampler_rest(struct sampler *s)
 }
 /* Adds wall time and what the thread has slept through to a snapshot; th is held. */
 void sampler_add_wall(struct thread *th, struct snapshot *snap, uint64_t now);
-/* Room for the bytes of a snapshot of th (NULL: not known yet). For one that is not known this is
- * more than half a queue, and nearly all get by with the least. */
-#define SNAPSHOT_LEAST 131072u
+/* Room for the bytes of a snapshot of th (NULL: not known yet). */
 uint32_t sampler_capacity(const struct sampling *sh, struct thread *th, uint64_t sp);
 /* urgent: the worker should look at once. */
 void sampler_push(struct sampler *s, struct snapshot *snap, bool urgent);

@@ -88,35 +88,6 @@ struct pair {
 };
 
 /* Sizes that wrap at every offset; each byte tells which snapshot it belongs to. */
-/* A thread that nobody knows yet reserves more than half of a queue: one snapshot that still waits
- * must not cost its tick. */
-static void takes_what_there_is_room_for(void **state)
-{
-	(void)state;
-	struct queue *q;
-	assert_null(queue_create(BYTES, &q));
-	for (unsigned i = 0; i < 100; i++) {
-		uint32_t capacity = BYTES / 2 + 4096;
-		struct snapshot *snap = queue_reserve_most(q, &capacity, BYTES / 16);
-		assert_non_null(snap);
-		assert_in_range(capacity, BYTES / 16, BYTES / 2 + 4096);
-		snap->n_bytes = BYTES / 32;
-		memset(snap->bytes, 1, capacity);
-		queue_push(q, snap);
-		if (i) /* one always waits */
-			queue_pop((queue_peek(q), q));
-	}
-	uint32_t capacity = BYTES;
-	while (queue_reserve_most(q, &capacity, BYTES / 16)) {
-		struct snapshot *snap = queue_reserve(q, BYTES / 16);
-		snap->n_bytes = BYTES / 16;
-		queue_push(q, snap);
-		capacity = 12345678;
-	}
-	assert_int_equal(capacity, 12345678); /* untouched where there is no room */
-	queue_destroy(q);
-}
-
 static void *produce(void *arg)
 {
 	struct pair *pair = arg;
@@ -170,7 +141,6 @@ int main(void)
 	        cmocka_unit_test(hands_over_what_was_pushed),
 	        cmocka_unit_test(refuses_when_full_and_recovers),
 	        cmocka_unit_test(takes_more_than_half_of_itself),
-	        cmocka_unit_test(takes_what_there_is_room_for),
 	        cmocka_unit_test(keeps_order_and_bytes_between_threads),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
