@@ -203,6 +203,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		at += len + 2;
 	}
 	profile_add_to_node(p, node, (uint64_t[PROFILE_VALUES]){1, 1});
+	/* Its time too, for those formats that have nothing else. */
+	p->max_samples = 1;
+	struct profile_thread thread = {.pid = 1, .tid = 1};
+	profile_add_sample(p, &(struct profile_sample){.time_ns = 1,
+	                                               .node = node,
+	                                               .thread = profile_add_thread(p, &thread),
+	                                               .values = {1, 1}});
 	for (const struct format *const *f = formats; *f; f++) {
 		static const struct emit_options options[] = {
 		        {0}, {.functions = true, .annotate = true, .min_width_px = 1000}};
