@@ -16,6 +16,7 @@
 #include <csample/strbuf.h>
 
 #include "desk_texts.h"
+#include "ending.h"
 #include "labels.h"
 #include "session.h"
 #include "summary.h"
@@ -29,26 +30,20 @@
 #define MAX_OUTLETS 32
 #define MAX_ASKED   64
 
-static volatile sig_atomic_t stop, reopen;
+static volatile sig_atomic_t reopen;
 
-static void on_signal(int sig)
+static void on_hangup(int sig)
 {
-	if (sig == SIGHUP)
-		reopen = 1;
-	else
-		stop = 1; /* SA_RESETHAND: the second one ends us at once */
+	(void)sig;
+	reopen = 1;
 }
 
 static void catch_signals(void)
 {
-	struct sigaction end = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
-	struct sigaction again = {.sa_handler = on_signal};
-	sigemptyset(&end.sa_mask);
+	struct sigaction again = {.sa_handler = on_hangup};
+	ending_catch();
 	sigemptyset(&again.sa_mask);
-	sigaction(SIGINT, &end, NULL);
-	sigaction(SIGTERM, &end, NULL);
 	sigaction(SIGHUP, &again, NULL);
-	signal(SIGPIPE, SIG_IGN);
 }
 
 /* What loop_line.maker points to. */
@@ -377,7 +372,7 @@ static struct err *run(struct continuous *c, struct loop_summary *sum)
 	        .rebuild_ns = opt->loop_memory ? 1 : 0,
 	        .notify_socket = getenv("NOTIFY_SOCKET"),
 	        .watchdog_ns = watchdog ? strtoull(watchdog, NULL, 10) * 500 : 0,
-	        .stop = &stop,
+	        .stop = &ending_asked,
 	        .reopen = &reopen,
 	};
 	suspend_catch();

@@ -12,30 +12,13 @@
 #include <csample/mem.h>
 #include <csample/strbuf.h>
 
+#include "ending.h"
 #include "session.h"
 #include "summary.h"
 #include "suspend.h"
 
 #define POLL_MS     50
 #define PROGRESS_NS 250000000ULL
-
-static volatile sig_atomic_t interrupted;
-
-static void on_interrupt(int sig)
-{
-	(void)sig;
-	interrupted = 1; /* SA_RESETHAND: the second one ends us at once */
-}
-
-static void catch_signals(void)
-{
-	struct sigaction sa = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
-	sigemptyset(&sa.sa_mask);
-	sigaction(SIGINT, &sa, NULL);
-	sigaction(SIGTERM, &sa, NULL);
-	sigaction(SIGHUP, &sa, NULL);
-	signal(SIGPIPE, SIG_IGN); /* an error of write() instead */
-}
 
 struct recording {
 	const struct options *opt;
@@ -143,7 +126,7 @@ static void sample(struct recording *r)
 {
 	uint64_t start = now_ns(), shown = start;
 	uint64_t duration = r->opt->duration_set ? r->opt->duration_ns : 0;
-	while (!interrupted) {
+	while (!ending_asked) {
 		uint64_t now = now_ns();
 		int timeout = POLL_MS;
 		if (duration && now - start >= duration)
@@ -279,7 +262,7 @@ static struct err *record(struct recording *r)
 		log_warn("%s", engine_note(r->engine));
 	r->profile->meta.start_unix_ns = session_unix_ns();
 	r->profile->meta.start_ns = now_ns();
-	catch_signals();
+	ending_catch();
 	suspend_catch();
 	err = engine_start(r->engine);
 	if (!err)

@@ -10,6 +10,7 @@
 #include <csample/clock.h>
 #include <csample/log.h>
 
+#include "ending.h"
 #include "suspend.h"
 #include "top_run.h"
 
@@ -18,24 +19,6 @@
 #define FIRST_NS    300000000ULL /* something to see soon */
 #define TAIL        8192         /* of what a command wrote, bytes */
 #define END_MS      3000         /* for a command to end once it is told to */
-
-static volatile sig_atomic_t interrupted;
-
-static void on_interrupt(int sig)
-{
-	(void)sig;
-	interrupted = 1; /* SA_RESETHAND: the second one ends us at once */
-}
-
-static void catch_signals(void)
-{
-	struct sigaction sa = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
-	sigemptyset(&sa.sa_mask);
-	sigaction(SIGINT, &sa, NULL);
-	sigaction(SIGTERM, &sa, NULL);
-	sigaction(SIGHUP, &sa, NULL);
-	signal(SIGPIPE, SIG_IGN); /* an error of write() instead */
-}
 
 struct watching {
 	struct options own; /* those given, but for --native none: the view hides such frames */
@@ -108,7 +91,7 @@ static bool suspend_if_asked(struct watching *w)
 static struct err *watch_as_text(struct watching *w)
 {
 	uint64_t next = now_ns() + w->opt->delay_ns;
-	for (size_t n = 0; !interrupted && (!w->opt->intervals || n < w->opt->intervals);) {
+	for (size_t n = 0; !ending_asked && (!w->opt->intervals || n < w->opt->intervals);) {
 		uint64_t now = now_ns();
 		uint64_t left_ms = now < next ? (next - now) / 1000000 + 1 : 0;
 		bool alive = top_run_poll(&w->run, left_ms < POLL_MS ? (int)left_ms : POLL_MS);
@@ -217,7 +200,7 @@ static struct err *watch_on_screen(struct watching *w)
 	uint64_t next = now_ns() + FIRST_NS;
 	refresh(w);
 	screen_draw(w->screen);
-	while (!interrupted && !err) {
+	while (!ending_asked && !err) {
 		struct pollfd key = {.fd = STDIN_FILENO, .events = POLLIN};
 		if (w->run.ended)
 			poll(&key, 1, 100);
@@ -318,7 +301,7 @@ static struct err *watch(struct watching *w)
 	if (err)
 		return err;
 	w->top = top_create(&config);
-	catch_signals();
+	ending_catch();
 	suspend_catch();
 	err = top_run_open(&w->run, &w->session, opt->event == OPT_WALL, true);
 	if (err)

@@ -197,8 +197,11 @@ void process_add_thread(struct engine *e, struct process *p, pid_t tid, bool bor
 		         "sampled; raise ulimit -n");
 		told = true;
 	}
-	uint64_t *estimate = th ? map64_get(&e->estimated, (uint64_t)tid) : NULL;
-	if (estimate) {
+	struct map64 *const estimates[] = {&e->estimated, &e->estimated_before};
+	for (size_t i = 0; th && i < ARRAY_SIZE(estimates); i++) {
+		uint64_t *estimate = map64_get(estimates[i], (uint64_t)tid);
+		if (!estimate)
+			continue;
 		th->credited_ns += *estimate;
 		*estimate = 0;
 	}

@@ -362,6 +362,7 @@ void engine_destroy(struct engine *e)
 	unwinder_destroy(e->unwinder);
 	stack_deinit(&e->stack);
 	map64_free(&e->estimated);
+	map64_free(&e->estimated_before);
 	free(e->note);
 	free(e);
 }

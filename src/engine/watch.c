@@ -250,9 +250,13 @@ void engine_look_around(struct engine *e)
 	}
 	if (e->orphans && (!e->sideband || e->lost_events))
 		family_find(e);
-	/* Threads that ended before they were known leave theirs; most others are known at once. */
-	if (e->estimated.n > MAX_ESTIMATED)
-		map64_free(&e->estimated);
+	/* Threads that ended before they were known leave theirs. Others are known long before
+	 * there are so many. */
+	if (e->estimated.n > MAX_ESTIMATED) {
+		map64_free(&e->estimated_before);
+		e->estimated_before = e->estimated;
+		e->estimated = (struct map64){0};
+	}
 	e->lost_events = false;
 	if (e->has_perf && e->perf_access.scope == PERF_CPU_WIDE)
 		follow_cpus(e);

@@ -35,14 +35,6 @@ static void forget(struct budget *b)
 	b->windows = b->calm = 0;
 }
 
-void budget_rebase(struct budget *b, const struct budget_reading *reading)
-{
-	b->last = *reading;
-	b->started = false;
-	b->before_samples = 0;
-	forget(b);
-}
-
 static double held_share(const struct budget *b)
 {
 	return b->target_cpu_ns >= MIN_CPU_NS ? b->held_ns / b->target_cpu_ns : 0;

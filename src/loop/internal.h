@@ -47,8 +47,6 @@ void budget_init(struct budget *b, double share, double asked_hz);
 bool budget_update(struct budget *b, const struct budget_reading *reading);
 /* The larger of what was held of the target's time and used of a core, lately. */
 double budget_used(const struct budget *b);
-/* Totals begin anew at reading, the rate stays. */
-void budget_rebase(struct budget *b, const struct budget_reading *reading);
 
 /* ---- memory.c ---- */
 

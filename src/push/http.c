@@ -67,14 +67,20 @@ static void set_up(struct http *h)
 	if (!c || !multi)
 		return;
 	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+#if LIBCURL_VERSION_NUM >= 0x075500
 	curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
+#else
+	curl_easy_setopt(c, CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
+#endif
 	curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
 	curl_easy_setopt(c, CURLOPT_USERAGENT, h->agent);
 	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
 	curl_easy_setopt(c, CURLOPT_TCP_KEEPALIVE, 1L);
 	curl_easy_setopt(c, CURLOPT_ERRORBUFFER, h->error);
 	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, receive);
+#if LIBCURL_VERSION_NUM >= 0x075700
 	curl_easy_setopt(c, CURLOPT_QUICK_EXIT, 1L); /* no waiting for a name server at the end */
+#endif
 	if (h->ca)
 		curl_easy_setopt(c, CURLOPT_CAINFO, h->ca);
 	if (h->cert)
