@@ -14,7 +14,7 @@ const struct command commands[] = {
 	  "with the process; the profile is written either way. A second Ctrl-C discards it.",
 	  "  csample record -p 1234                      until Ctrl-C, into a flame graph (SVG)\n"
 	  "  csample record -p 1234 -d 30 -o app.pb.gz   30 seconds, for pprof\n"
-	  "  csample record -o - -f collapsed -- make    a command, collapsed stacks on stdout\n",
+	  "  csample record -o - -f collapsed -- make    a command; its stacks as text\n",
 	  cmd_record },
 	{ CMD_DUMP, "dump", "print the stack of every thread, now",
 	  "-p PID | --core FILE [OPTIONS]",
@@ -94,9 +94,10 @@ const struct command commands[] = {
 	  cmd_snapshot },
 	{ CMD_VERSION, "version", "print versions: csample's, its libraries', the runtimes' it can read", "[-j]",
 	  NULL, NULL, cmd_version },
-	{ CMD_HELP, "help", "explain a command", "[COMMAND]",
+	{ CMD_HELP, "help", "explain a command", "[COMMAND] [--all]",
 	  "help man prints the manual page; help bash, help zsh and help fish what those shells need to\n"
 	  "complete csample's command lines.",
+	  "  csample help record --all\n"
 	  "  csample help man | man -l -\n"
 	  "  source <(csample help bash)\n",
 	  cmd_help },

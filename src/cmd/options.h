@@ -58,8 +58,9 @@ struct options {
 	bool locals; /* -l */
 	bool annotate;
 	bool inverted;
-	bool json; /* -j */
-	bool help; /* --help: parsing stops there */
+	bool json;     /* -j */
+	bool help;     /* --help: parsing stops there */
+	bool help_all; /* --help=all; help --all */
 	bool no_config;
 	char *config;        /* owned: what strings of the config file point into; NULL: none */
 	uint64_t loop_ns;    /* --loop; 0: not given */
@@ -123,6 +124,11 @@ enum {
 	CMD_QUERY = 1 << 10,
 	CMD_STORE = 1 << 11,
 };
+/* Any command: the bits above stay below bit 16. */
+#define CMD_ANY 0xffffU
+/* In the same word: the commands of which the option is for rare occasions, so that it is in the
+ * manual page, in completions and in --help=all, but not in --help. */
+#define RARE(commands) ((unsigned)(commands) << 16)
 
 struct command {
 	unsigned bit; /* CMD_... */
@@ -139,7 +145,7 @@ struct option_row {
 	char letter;       /* 0: none */
 	const char *name;  /* after -- */
 	const char *arg;   /* name of its value in the help; NULL: a flag */
-	unsigned commands; /* CMD_... | ... */
+	unsigned commands; /* CMD_... | ... | RARE(...) */
 	struct err *(*set)(const struct option_row *row, const char *value, struct options *opt);
 	size_t at;         /* offset of its member in struct options */
 	const char *group; /* heading in the help; NULL: not shown there */
@@ -177,14 +183,16 @@ struct err *select_resolve(struct options *opt, bool with_unreadable);
 /* ERR_GONE that says who was looked for, and what is there instead. */
 struct err *select_nobody(const struct selection *s);
 
-/* The text of a command's help; all commands' for NULL. */
-void help_print(FILE *out, const struct command *command);
+/* The text of a command's help, with all its options or those of every day; for NULL the list of
+ * commands. As wide as the terminal that out is, within limits. */
+void help_print(FILE *out, const struct command *command, bool all);
 /* The same for man and for shells. */
 void manual_print(FILE *out);
 void completion_bash(FILE *out);
 void completion_zsh(FILE *out);
 void completion_fish(FILE *out);
-/* Text broken between words, its lines starting at column indent; the cursor is there already. */
+/* Text broken between words, its lines starting at column indent; the cursor is there already. The
+ * width is that of the terminal that out is. */
 void print_wrapped(FILE *out, const char *text, int indent);
 
 /* Values as the command line has them; each takes the whole string or fails with ERR_USAGE. */

@@ -22,6 +22,9 @@ def test_each_command_explains_itself(csample, command):
     assert result.status == 0 and not result.err
     assert f"Usage: csample {command}" in result.out
     assert csample("help", command).out == result.out
+    whole = csample(command, "--help=all")
+    assert csample("help", command, "--all").out == whole.out
+    assert "--no-config" in whole.out and set(result.out.split("\n")[:3]) <= set(whole.out.split("\n"))
 
 
 def test_version(csample):

@@ -25,9 +25,9 @@ def need(tool):
 
 
 def options_of(command):
-    """Long options that the help of a command shows."""
-    text = subprocess.run([CSAMPLE, command, "--help"], check=True, stdout=subprocess.PIPE, text=True).stdout
-    return set(re.findall(r"^ +(?:-\w, )?(--[\w-]+)", text, re.M))
+    """Long options that the whole help of a command shows."""
+    text = subprocess.run([CSAMPLE, command, "--help=all"], check=True, stdout=subprocess.PIPE, text=True).stdout
+    return set(re.findall(r"^ {2,6}(?:-\w, )?(--[\w-]+)", text, re.M))
 
 
 def complete_bash(script, *words):

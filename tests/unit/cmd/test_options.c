@@ -136,6 +136,10 @@ static void help_is_everywhere(void **state)
 	assert_null(parsed("-h", "help").topic);
 	assert_string_equal(parsed("record --help", "help").topic, "record");
 	assert_string_equal(parsed("dump -h --bogus", "help").topic, "dump");
+	assert_false(parsed("record --help", "help").help_all);
+	assert_true(parsed("record --help=all", "help").help_all);
+	assert_true(parsed("help record --all", "help").help_all);
+	refused("record --help=most", "--help=all");
 	assert_string_equal(parsed("help dump", "help").topic, "dump");
 	parsed("-V", "version");
 	parsed("--version", "version");
@@ -309,7 +313,7 @@ static void table_is_sound(void **state)
 		char *text = NULL;
 		size_t size;
 		FILE *out = open_memstream(&text, &size);
-		help_print(out, &commands[c]);
+		help_print(out, &commands[c], true);
 		fclose(out);
 		assert_non_null(commands[c].summary);
 		for (size_t i = 0; i < n_option_rows; i++) {
@@ -339,6 +343,70 @@ static void table_is_sound(void **state)
 			if (strcspn(line, "\n") > 100)
 				fail_msg("help of %s has a line over 100 columns",
 				         commands[c].name);
+		free(text);
+	}
+}
+
+static char *short_help(const char *name, const char *columns)
+{
+	const struct command *command;
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+	setenv("COLUMNS", columns, 1);
+	assert_null(command_find(name, &command));
+	help_print(out, command, false);
+	fclose(out);
+	unsetenv("COLUMNS");
+	return text;
+}
+
+/* On one screen, most of the time, and as wide as it is. */
+static void help_is_short_and_says_where_the_rest_is(void **state)
+{
+	(void)state;
+	static const char *const names[] = {"record", "top", "dump"};
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		char *text = short_help(names[i], "100");
+		size_t lines = 0;
+		for (const char *p = text; (p = strchr(p, '\n')); p++)
+			lines++;
+		assert_in_range(lines, 20, 45);
+		assert_non_null(strstr(text, "--pid"));
+		assert_non_null(strstr(text, "Examples:"));
+		assert_non_null(strstr(text, "--help=all"));
+		assert_null(strstr(text, "--push"));
+		assert_null(strstr(text, "--no-config"));
+		free(text);
+	}
+	char *text = short_help("version", "100"); /* what would be left out is not worth it */
+	assert_non_null(strstr(text, "--no-config"));
+	free(text);
+}
+
+static void help_is_as_wide_as_the_terminal(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *columns;
+		size_t most;
+	} widths[] = {{"300", 100}, {"100", 100}, {"80", 80}, {"60", 60}, {"3", 40}};
+	for (size_t i = 0; i < ARRAY_SIZE(widths); i++) {
+		char *text = short_help("record", widths[i].columns);
+		char *examples = strstr(text, "\nExamples:");
+		assert_non_null(examples);
+		*examples = '\0';
+		size_t longest = 0;
+		/* The first lines are for the eye of who knows: name and usage. */
+		for (char *line = strstr(text, "What to look at"); line;
+		     line = strchr(line, '\n')) {
+			line += *line == '\n';
+			size_t len = strcspn(line, "\n");
+			longest = len > longest ? len : longest;
+			if (!*line)
+				break;
+		}
+		assert_in_range(longest, widths[i].most * 3 / 4, widths[i].most);
 		free(text);
 	}
 }
@@ -410,6 +478,8 @@ int main(void)
 	        cmocka_unit_test(keeps),
 	        cmocka_unit_test(pids),
 	        cmocka_unit_test(table_is_sound),
+	        cmocka_unit_test(help_is_short_and_says_where_the_rest_is),
+	        cmocka_unit_test(help_is_as_wide_as_the_terminal),
 	        cmocka_unit_test(help_names_every_format),
 	        cmocka_unit_test(a_file_name_after_f_is_taken_as_the_output),
 	        cmocka_unit_test(groups_stand_together),
