@@ -57,7 +57,7 @@ struct top;
 struct top *top_create(const struct top_config *config);
 void top_destroy(struct top *t);
 /* Looks at p from now on, which must outlive t or the next call; all of it is named at each
- * top_refresh(). Counting begins anew; what is shown stays as chosen. */
+ * top_refresh(). Counting begins anew; what is shown stays as chosen, but that a pause is over. */
 void top_set_profile(struct top *t, const struct profile *p);
 /* Takes in what p has got since the last time. */
 void top_refresh(struct top *t, const struct top_facts *facts);

@@ -47,9 +47,19 @@ static void refresh(struct watching *w)
 	top_refresh(w->top, &facts);
 }
 
-/* Counting begins anew, in CPU or wall time. */
-static struct err *restart(struct watching *w, bool wall)
+/* Counting begins anew. */
+static void start_over(struct watching *w)
 {
+	struct profile *old = top_run_cut(&w->run);
+	top_set_profile(w->top, w->run.profile);
+	profile_destroy(old);
+}
+
+/* The same in the other of CPU and wall time, which other samplers take, triggered by other events:
+ * those there are end, and what they have not handed over by then is lost with what was counted. */
+static struct err *change_time(struct watching *w)
+{
+	bool wall = !w->run.wall;
 	top_run_close(&w->run);
 	session_renew_decoder(&w->session);
 	struct err *err = top_run_open(&w->run, &w->session, wall, false);
@@ -113,9 +123,7 @@ static struct err *watch_as_text(struct watching *w)
 		if (is_full(&w->run)) {
 			log_warn("more than %zu different stacks: counting begins anew",
 			         w->run.profile->max_nodes);
-			struct err *err = restart(w, w->run.wall);
-			if (err)
-				return err;
+			start_over(w);
 		}
 	}
 	return NULL;
@@ -161,24 +169,27 @@ static void end_child(struct watching *w)
 	}
 }
 
-static struct err *act(struct watching *w, enum screen_action action)
+static struct err *act(struct watching *w, enum screen_action action, uint64_t *next)
 {
-	bool wall = w->run.wall;
 	if (w->run.ended) {
 		screen_say(w->screen, "process %d has ended: nothing more can be counted",
 		           (int)w->session.target->pid);
 		screen_draw(w->screen);
 		return NULL;
 	}
-	struct err *err = restart(w, action == SCREEN_IDLE ? !wall : wall);
+	struct err *err = NULL;
+	if (action == SCREEN_IDLE)
+		err = change_time(w);
+	else
+		start_over(w);
 	if (err)
 		return err;
 	screen_say(w->screen, action == SCREEN_IDLE
 	                              ? w->run.wall ? "wall time of all threads from now on"
 	                                            : "CPU time from now on"
 	                              : "counting from now on");
-	refresh(w);
 	screen_draw(w->screen);
+	*next = now_ns() + FIRST_NS;
 	return NULL;
 }
 
@@ -212,7 +223,7 @@ static struct err *watch_on_screen(struct watching *w)
 		if (action == SCREEN_QUIT)
 			break;
 		if (action != SCREEN_NOTHING)
-			err = act(w, action);
+			err = act(w, action, &next);
 		if (key.revents & (POLLHUP | POLLERR))
 			break;
 		if (err || w->run.ended || now_ns() < next)
@@ -222,7 +233,7 @@ static struct err *watch_on_screen(struct watching *w)
 			refresh(w);
 		screen_draw(w->screen);
 		if (is_full(&w->run)) {
-			err = restart(w, w->run.wall);
+			start_over(w);
 			screen_say(w->screen, "too many different stacks: counting began anew");
 		}
 	}

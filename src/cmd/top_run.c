@@ -109,8 +109,15 @@ static void fill_meta(struct top_run *r)
 	session_fill_meta(r->s, r->engine, &stats, r->profile);
 	r->profile->meta.event = r->wall ? "wall" : r->profile->meta.event;
 	r->profile->meta.value_type = r->wall ? "wall" : "cpu";
-	r->profile->meta.duration_ns = stats.duration_ns;
-	r->profile->meta.lost = stats_lost(&stats);
+	r->profile->meta.duration_ns = stats.duration_ns - r->base.duration_ns;
+	r->profile->meta.lost = stats_lost(&stats) - r->base.lost;
+}
+
+static void new_profile(struct top_run *r)
+{
+	r->profile = profile_create(r->s->strings);
+	r->profile->max_nodes = MAX_NODES;
+	r->profile->meta.start_unix_ns = session_unix_ns();
 }
 
 struct err *top_run_open(struct top_run *r, struct session *s, bool wall, bool go)
@@ -126,9 +133,7 @@ struct err *top_run_open(struct top_run *r, struct session *s, bool wall, bool g
 	config.launched_ns = now_ns();
 	ledger.threads = true;
 	ledger.wall = wall;
-	r->profile = profile_create(s->strings);
-	r->profile->max_nodes = MAX_NODES;
-	r->profile->meta.start_unix_ns = session_unix_ns();
+	new_profile(r);
 	r->ledger = ledger_create(r->profile, &ledger);
 	r->ledger_sink = ledger_sink(r->ledger);
 	if (!session_is_several(s))
@@ -150,6 +155,46 @@ struct err *top_run_open(struct top_run *r, struct session *s, bool wall, bool g
 		err = session_go(s);
 	r->start_ns = r->before_ns = now_ns();
 	return err;
+}
+
+static void forget_locks(struct top_run *r)
+{
+	for (size_t i = 0; i < r->locks.n; i++) {
+		r->locks.items[i].before_ns = 0;
+		r->locks.items[i].thread.locked_ns = 0;
+	}
+	r->locked_ns = r->locked_before_ns = 0;
+}
+
+struct profile *top_run_cut(struct top_run *r)
+{
+	struct stats stats;
+	struct profile *old = r->profile;
+	engine_checkpoint(r->engine, &stats);
+	r->base.samples = stats.samples;
+	r->base.lost = stats_lost(&stats);
+	r->base.duration_ns = stats.duration_ns;
+	r->base.pause = stats.pause;
+	ledger_settle(r->ledger, &stats);
+	ledger_name(r->ledger, r->s->images, r->s->symbols, r->s->decoder);
+	new_profile(r);
+	ledger_cut(r->ledger, r->profile, &stats);
+	decoder_collect(r->s->decoder); /* nothing of what is gone waits for a name */
+	symbols_collect(r->s->symbols);
+	forget_locks(r);
+	r->cpu_before_ns = stats.target_cpu_ns;
+	r->start_ns = r->before_ns = now_ns();
+	return old;
+}
+
+/* Since counting began. */
+static uint64_t median_pause(const struct top_run *r, const struct stats *stats)
+{
+	struct histogram h = stats->pause;
+	for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++)
+		h.buckets[i] -= r->base.pause.buckets[i];
+	h.count -= r->base.pause.count;
+	return histogram_quantile(&h, 0.5);
 }
 
 void top_run_stop(struct top_run *r)
@@ -319,11 +364,11 @@ void top_run_facts(struct top_run *r, struct top_facts *ret)
 	        .interval_ns = now - r->before_ns,
 	        .run_ns = now - r->start_ns,
 	        .unix_ns = session_unix_ns(),
-	        .samples = stats.samples,
-	        .lost = stats_lost(&stats),
+	        .samples = stats.samples - r->base.samples,
+	        .lost = stats_lost(&stats) - r->base.lost,
 	        .rate_asked = stats.rate_asked,
 	        .rate_reached = stats.rate_reached,
-	        .pause_ns = histogram_quantile(&stats.pause, 0.5),
+	        .pause_ns = median_pause(r, &stats),
 	        .wall = r->wall,
 	        .ended = r->ended,
 	        .note = engine_note(r->engine),

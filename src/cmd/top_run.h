@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sampling for the live view: an engine that fills a profile, and what the view's head tells of the
- * target besides. Counting begins anew with each run; what is sampled stays open between them. */
+ * target besides. */
 #ifndef CMD_TOP_RUN_H
 #define CMD_TOP_RUN_H
 
@@ -31,6 +31,10 @@ struct top_run {
 	struct map64 lock_of; /* tid: index + 1 */
 	VEC(struct top_thread) by_thread;
 	uint64_t locked_ns, locked_before_ns, cpu_before_ns, before_ns, start_ns;
+	struct {
+		uint64_t samples, lost, duration_ns; /* of the engine, as counting began */
+		struct histogram pause;
+	} base;
 	bool ended;
 	int loop_fd; /* what the main thread waits in; -1: not open */
 	uint64_t look_ns, looks, idle_looks, random;
@@ -39,6 +43,9 @@ struct top_run {
 /* Starts sampling, in CPU or wall time; go: the session's command may begin. */
 struct err *top_run_open(struct top_run *r, struct session *s, bool wall, bool go);
 void top_run_close(struct top_run *r);
+/* Counting begins anew, with another profile; sampling goes on, and what its threads did last is
+ * still known. Returns the profile so far, which is the caller's to destroy. Not once ended. */
+struct profile *top_run_cut(struct top_run *r);
 /* As engine_poll(). */
 bool top_run_poll(struct top_run *r, int timeout_ms);
 /* Ends an interval: names what is new, and says what has become of the target. What it points to

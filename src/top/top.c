@@ -21,6 +21,7 @@ void top_destroy(struct top *t)
 void top_set_profile(struct top *t, const struct profile *p)
 {
 	model_set_profile(&t->model, p);
+	t->paused = false; /* of what is no more */
 }
 
 void top_refresh(struct top *t, const struct top_facts *facts)

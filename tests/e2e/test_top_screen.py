@@ -220,6 +220,37 @@ def test_pause_reset_native_and_idle(top):
     s.press("i", until="| CPU")
 
 
+def samplers(command):
+    """The threads of the csample that was started so."""
+    pid, = subprocess.run(["pgrep", "-xf", " ".join(map(str, command))], stdout=subprocess.PIPE, check=True,
+                          text=True).stdout.split()
+    return set(os.listdir(f"/proc/{pid}/task"))
+
+
+@pytest.mark.parametrize("event", ["cpu", "wall"])
+def test_a_reset_counts_from_then_on_and_sampling_goes_on(screen, workload, event):
+    process = workload("crowd", 2, 1)  # one thread runs
+    command = [CSAMPLE, "top", "-p", process.pid, "--delay", "300ms", "-e", event, "--by", "threads"]
+    s = screen(*command, size=(100, 24))
+    s.press("4", until="*total time")
+    text = s.wait(lambda text: rows(text) and rows(text)[0][3] > 1.5)
+    before, rows_before = samplers(command), len(rows(text))
+    assert len(before) > 1, "it samples on threads of its own"
+    s.press("Space", until="PAUSED")
+    s.press("R", until=lambda text: "counting from now on" in text and "PAUSED" not in text)
+    began = time.monotonic()
+    text = s.wait(lambda text: rows(text) and rows(text)[0][3] > 0.1)
+    assert rows(text)[0][3] < time.monotonic() - began + 0.5, text
+    assert samplers(command) == before
+    # Who waits, and has done so since before, is known on.
+    s.wait(lambda text: len(rows(text)) == rows_before)
+    samples = int(re.search(r"(\d+) samples", s.text())[1])
+    s.wait(lambda text: int(re.search(r"(\d+) samples", text)[1]) > samples)
+    s.press("i", until="idle on" if event == "cpu" else "| CPU")
+    assert not samplers(command) <= before, "other samplers"
+    s.press("q", until="status 0")
+
+
 def test_what_is_shown_is_saved(top, tmp_path, csample):
     s, _ = top
     s.press("w", until="whole run")
