@@ -96,6 +96,51 @@ def test_top_is_suspended_with_no_thread_held(sampled):
     assert csample.popen.wait(60) == 0
 
 
+def tracer(pid):
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("TracerPid")).split()[1])
+
+
+def unstoppable(target):
+    """Lets the target wait where it cannot be stopped, until csample has asked it to: the child to kill."""
+    for _ in range(50):
+        target.signal(signal.SIGUSR1)
+        child = int(target.wait_for("child").split()[1])
+        wait(lambda: state(target.pid) == "D", "it does not wait")
+        time.sleep(0.05)  # what is under way has been done
+        if tracer(target.pid):
+            return child
+        os.kill(child, signal.SIGKILL)
+        target.wait_for("over")
+    pytest.skip("csample never happened to ask for a stop while memory was copied")
+
+
+@pytest.mark.parametrize("command, args", [("record", ["-o", "out.collapsed"]), ("top", ["--json", "--delay", "100ms"])])
+def test_it_is_not_suspended_while_a_thread_has_yet_to_stop(workload, start, tmp_path, command, args):
+    target = workload("unstoppable")
+    with open(tmp_path / "said", "wb") as said:
+        csample = start(CSAMPLE, command, "-p", target.pid, "--capture", "stop", "-r", 4000, *args,
+                        preexec_fn=os.setpgrp, cwd=tmp_path, stderr=said,
+                        **({} if command == "top" else {"stdout": None}))
+    wait(lambda: pathlib.Path(f"/proc/{csample.pid}/status").read_text().count("Threads:\t1\n") == 0, "no sampler")
+    child = unstoppable(target)
+    csample.signal(signal.SIGTSTP)
+    refusal = "not suspended: a thread of the target is about to be stopped"
+    wait(lambda: refusal in (tmp_path / "said").read_text(), "it says nothing")
+    assert state(csample.pid) != "T" and tracer(target.pid)
+    os.kill(child, signal.SIGKILL)
+    target.wait_for("over")  # it goes on, and is let go of
+    wait(lambda: state(target.pid) == "R" and not tracer(target.pid), "it is held")
+    csample.signal(signal.SIGTSTP)
+    wait(lambda: state(csample.pid) == "T", "csample is not suspended")
+    assert not held(target.pid)
+    csample.signal(signal.SIGCONT)
+    wait(lambda: state(csample.pid) != "T", "csample is not continued")
+    csample.signal(signal.SIGINT)
+    assert csample.popen.wait(60) == 0, (tmp_path / "said").read_text()
+    assert not held(target.pid)
+
+
 def test_a_loop_is_suspended_with_no_thread_held(sampled, tmp_path):
     csample, target = sampled("record", "--loop", "1h", "-o", tmp_path / "%n.collapsed", "--max-overhead", "off")
     wait(lambda: pathlib.Path(f"/proc/{csample.pid}/status").read_text().count("Threads:\t1\n") == 0, "no sampler")
