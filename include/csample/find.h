@@ -71,6 +71,9 @@ void finder_destroy(struct finder *f);
 /* Why it cannot be profiled: no such process, a kernel thread, 32-bit, which privilege is missing;
  * NULL: it can, as far as reading a byte of it tells. Stops nothing. */
 struct err *process_check(pid_t pid);
+/* What people call it: the name of its main thread, as ps -e shows it, or that of its program where
+ * the main thread has a name of its own ("MainThread" of Node.js 24). False: gone. */
+bool process_name(pid_t pid, char *buf, size_t len);
 /* Arguments joined by blanks, cut at len; "" for who has none. False: gone, or hidden. */
 bool process_command(pid_t pid, char *buf, size_t len);
 /* Who owns it, as /proc shows it: the effective user, or root when it may not be looked at. */

@@ -48,8 +48,9 @@ struct target {
 	int pid_fd;          /* readable once the process has ended; -1 on old kernels */
 	uint64_t start_time; /* clock ticks after boot: with pid, the identity of the process */
 	uid_t uid;
-	char comm[64];
-	char **argv; /* NULL-terminated; from /proc, so possibly rewritten by the target */
+	char comm[64]; /* of the main thread */
+	char name[64]; /* what people call it: see process_name() */
+	char **argv;   /* NULL-terminated; from /proc, so possibly rewritten by the target */
 	size_t argc;
 	char *command; /* argv joined by blanks, bounded */
 	char *exe;     /* as readlink says; "" if that is refused */

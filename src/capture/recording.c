@@ -71,6 +71,7 @@ static bool read_process(struct recording *r, struct bytes *b)
 	if (!command || t->command)
 		return false;
 	snprintf(t->comm, sizeof(t->comm), "%s", comm);
+	memcpy(t->name, t->comm, sizeof(t->name));
 	t->command = mem_strdup(command);
 	t->exe = mem_strdup("");
 	return t->pid > 0;

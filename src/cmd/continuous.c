@@ -65,7 +65,7 @@ struct continuous {
 	struct labels labels;
 	struct finder *finder;
 	pid_t pid; /* who was sampled when the labels were made */
-	char comm[64];
+	char comm[64], name[64];
 	char command[1024]; /* unless it is the session's first */
 };
 
@@ -180,8 +180,10 @@ static void read_names(struct continuous *c, const struct target *first)
 {
 	char path[32];
 	snprintf(path, sizeof(path), "/proc/%d/comm", (int)c->pid);
-	if (c->pid == first->pid || !c->comm[0])
+	if (c->pid == first->pid || !c->comm[0]) {
 		snprintf(c->comm, sizeof(c->comm), "%s", first->comm);
+		snprintf(c->name, sizeof(c->name), "%s", first->name);
+	}
 	if (c->pid == first->pid)
 		return;
 	FILE *f = fopen(path, "re");
@@ -192,6 +194,9 @@ static void read_names(struct continuous *c, const struct target *first)
 	}
 	if (f)
 		fclose(f);
+	char name[sizeof(c->name)] = "";
+	if (process_name(c->pid, name, sizeof(name)))
+		memcpy(c->name, name, sizeof(name));
 	char command[sizeof(c->command)] = "";
 	if (process_command(c->pid, command, sizeof(command)))
 		memcpy(c->command, command, sizeof(command));
@@ -212,7 +217,7 @@ static void describe(void *arg, const struct loop_line *line, const struct stats
 	if (engine_pids(line->engine, &pid, 1) && pid != c->pid) {
 		c->pid = pid;
 		read_names(c, m->session.target);
-		labels_make(&c->labels, c->opt, pid, c->comm);
+		labels_make(&c->labels, c->opt, pid, c->comm, c->name);
 	}
 	if (!c->pid || c->pid == m->session.target->pid)
 		return;
@@ -221,7 +226,7 @@ static void describe(void *arg, const struct loop_line *line, const struct stats
 	if (others)
 		snprintf(company, sizeof(company), " and %llu other%s", (unsigned long long)others,
 		         others > 1 ? "s" : "");
-	_cleanup_free_ char *title = mem_asprintf("%s, pid %d%s", c->comm, (int)c->pid, company);
+	_cleanup_free_ char *title = mem_asprintf("%s, pid %d%s", c->name, (int)c->pid, company);
 	p->meta.title = intern(m->session.strings, title);
 	p->meta.command = intern(m->session.strings, c->command);
 	p->meta.pid = c->pid;
@@ -247,7 +252,7 @@ static size_t labels(void *arg, const struct outlet_label **ret)
 {
 	struct continuous *c = arg;
 	if (!c->labels.n)
-		labels_make(&c->labels, c->opt, 0, NULL);
+		labels_make(&c->labels, c->opt, 0, NULL, NULL);
 	*ret = c->labels.items;
 	return c->labels.n;
 }

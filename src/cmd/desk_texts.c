@@ -136,7 +136,7 @@ static struct err *visit_process(const struct session *s, pid_t pid, struct book
 	struct err *err = target_open(pid, s->images, s->strings, &book->target);
 	if (err)
 		return err;
-	_cleanup_free_ char *name = mem_asprintf("%s (%d)", book->target->comm, (int)pid);
+	_cleanup_free_ char *name = mem_asprintf("%s (%d)", book->target->name, (int)pid);
 	if (book->process)
 		book->process = intern(s->strings, name);
 	struct decoding *decoding = decoding_open(s->decoder, book->target);

@@ -120,13 +120,14 @@ static int by_name(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
-void labels_make(struct labels *l, const struct options *opt, pid_t pid, const char *comm)
+void labels_make(struct labels *l, const struct options *opt, pid_t pid, const char *comm,
+                 const char *name)
 {
 	labels_free(l);
 	add_given(l, opt);
 	add_environment(l);
 	add_process(l, opt, pid, comm);
-	const char *command = opt->child_argv ? opt->child_argv[0] : comm;
+	const char *command = opt->child_argv ? opt->child_argv[0] : name;
 	const char *slash = command ? strrchr(command, '/') : NULL;
 	add(l, "service_name", slash && slash[1] ? slash + 1 : command ? command : "");
 	add(l, "service_name", "unknown");

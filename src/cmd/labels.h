@@ -14,8 +14,10 @@ struct labels {
 	struct outlet_label *items; /* sorted by name; names and values are owned */
 	size_t n, cap;
 };
-/* Of pid (0: nobody is known yet), whose program is called comm. What was there goes. */
-void labels_make(struct labels *l, const struct options *opt, pid_t pid, const char *comm);
+/* Of pid (0: nobody is known yet), whose main thread is called comm, and which people call name.
+ * What was there goes. */
+void labels_make(struct labels *l, const struct options *opt, pid_t pid, const char *comm,
+                 const char *name);
 void labels_free(struct labels *l);
 
 #endif

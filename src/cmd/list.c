@@ -222,12 +222,15 @@ static void print_text(const struct listing *l)
 
 static void add_json_row(struct strbuf *b, const struct row *row)
 {
-	char user[64], container[129];
+	char user[64], container[129], name[64];
 	user_name(row->uid, user, sizeof(user));
 	strbuf_addf(b, "{\"pid\": %d, \"ppid\": %d, \"uid\": %u, \"user\": ", (int)row->process.pid,
 	            (int)row->process.ppid, row->uid);
 	strbuf_add_json(b, user);
 	strbuf_add(b, ", \"name\": ");
+	bool named = process_name(row->process.pid, name, sizeof(name));
+	strbuf_add_json(b, named ? name : row->process.comm);
+	strbuf_add(b, ", \"comm\": ");
 	strbuf_add_json(b, row->process.comm);
 	strbuf_add(b, ", \"command\": ");
 	strbuf_add_json(b, row->command);

@@ -69,7 +69,7 @@ static char *default_name(const struct recording *r)
 	struct tm tm;
 	localtime_r(&now, &tm);
 	strftime(when, sizeof(when), "%Y-%m-%dT%H%M%S", &tm);
-	const char *from = r->opt->child_argv ? r->opt->child_argv[0] : r->session.target->comm;
+	const char *from = r->opt->child_argv ? r->opt->child_argv[0] : r->session.target->name;
 	const char *slash = strrchr(from, '/');
 	snprintf(name, sizeof(name), "%s", slash && slash[1] ? slash + 1 : from);
 	for (char *p = name; *p; p++)

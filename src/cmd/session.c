@@ -186,7 +186,7 @@ void session_fill_meta(const struct session *s, const struct engine *engine,
 	        [OPT_CPU] = "cpu", [OPT_CYCLES] = "cycles", [OPT_WALL] = "wall"};
 	struct profile_meta *m = &p->meta;
 	const char *slash = strrchr(s->target->exe, '/');
-	_cleanup_free_ char *title = mem_asprintf("%s, pid %d", slash ? slash + 1 : s->target->comm,
+	_cleanup_free_ char *title = mem_asprintf("%s, pid %d", slash ? slash + 1 : s->target->name,
 	                                          (int)s->target->pid);
 	uint64_t others = stats->processes - 1;
 	_cleanup_free_ char *family =

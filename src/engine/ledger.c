@@ -329,7 +329,7 @@ static void on_process(void *arg, struct target *target)
 		*index = l->members.n;
 	}
 	l->members.items[*index - 1] =
-	        (struct member){target, intern(l->profile->strings, target->comm)};
+	        (struct member){target, intern(l->profile->strings, target->name)};
 }
 
 static void on_process_end(void *arg, struct target *target)

@@ -16,6 +16,7 @@
 #include <csample/log.h>
 
 #include "core_file.h"
+#include "name.h"
 
 #define MAX_SEGMENTS ((size_t)1 << 20)
 #define MAX_THREADS  ((size_t)1 << 16)
@@ -296,6 +297,7 @@ static void set_process(struct target *t, const struct notes *n)
 	}
 	t->argv[0] = mem_strdup(t->command);
 	t->argc = 1;
+	name_of_process(t->comm, "", t->argv, t->name, sizeof(t->name));
 }
 
 static struct err *open_core(struct core *c, int fd, const char *exe, struct images *images,

@@ -13,6 +13,7 @@
 #include <csample/vec.h>
 
 #include "cgroups.h"
+#include "name.h"
 #include "proc.h"
 
 #define FLAG_KERNEL_THREAD                                                    \
@@ -102,6 +103,27 @@ bool process_command(pid_t pid, char *buf, size_t len)
 	for (size_t i = 0; i < n; i++)
 		buf[i] = text[i] ? text[i] : ' ';
 	buf[n] = '\0';
+	return true;
+}
+
+bool process_name(pid_t pid, char *buf, size_t len)
+{
+	size_t comm_len, args_len;
+	_cleanup_free_ char *comm = read_of(pid, "comm", 63, &comm_len);
+	_cleanup_free_ char *args = read_of(pid, "cmdline", 4095, &args_len);
+	if (!comm || !args)
+		return false;
+	if (comm_len && comm[comm_len - 1] == '\n')
+		comm[comm_len - 1] = '\0';
+	char path[64], exe[4096], *argv[8] = {0};
+	for (size_t i = 0, at = 0; i + 1 < ARRAY_SIZE(argv) && at < args_len; i++) {
+		argv[i] = args + at;
+		at += strlen(argv[i]) + 1;
+	}
+	snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
+	ssize_t n = readlink(path, exe, sizeof(exe) - 1);
+	exe[n > 0 ? n : 0] = '\0';
+	name_of_process(comm, exe, argv, buf, len);
 	return true;
 }
 

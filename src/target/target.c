@@ -18,6 +18,7 @@
 #include <csample/vec.h>
 
 #include "maps.h"
+#include "name.h"
 #include "proc.h"
 
 #define MAX_CMDLINE    ((size_t)256 * 1024)
@@ -53,6 +54,7 @@ static void read_command(struct target *t)
 	char exe[4096];
 	ssize_t n = readlinkat(t->proc_fd, "exe", exe, sizeof(exe) - 1);
 	t->exe = mem_strndup(exe, n > 0 ? (size_t)n : 0);
+	name_of_process(t->comm, t->exe, t->argv, t->name, sizeof(t->name));
 }
 
 struct err *target_reload(struct target *t)
@@ -115,6 +117,7 @@ struct err *target_open_fork(const struct target *parent, pid_t pid, struct targ
 		return &err_gone;
 	}
 	memcpy(t->comm, parent->comm, sizeof(t->comm));
+	memcpy(t->name, parent->name, sizeof(t->name));
 	VEC(char *) args = {0};
 	for (size_t i = 0; i < parent->argc; i++)
 		*vec_add(&args) = mem_strdup(parent->argv[i]);
