@@ -76,6 +76,14 @@ $(B)/gen/syscall-names.inc: Makefile
 		sed -n 's/^#define __NR_\([a-z0-9_]*\) .*/[__NR_\1] = "\1",/p' | sort > $@
 $(B)/src/cmd/syscalls.o: $(B)/gen/syscall-names.inc
 $(B)/src/cmd/syscalls.o: LOCAL_CFLAGS = -I$(B)/gen
+# Rows like #define HAVE_DEMANGLE_COMPONENT_FRIEND: libiberty tells its releases apart by nothing else.
+$(B)/gen/demangle-kinds.inc: Makefile
+	$(Q)mkdir -p $(@D)
+	$(Q)echo '#include <libiberty/demangle.h>' | $(CC) $(filter-out -MMD -MP,$(ALL_CFLAGS)) -E -o $@.tmp -
+	$(Q)grep -o 'DEMANGLE_COMPONENT_[A-Z_]*' $@.tmp | sort -u | sed 's/.*/#define HAVE_&/' > $@
+	$(Q)rm $@.tmp
+$(B)/src/symbols/demangle.o: $(B)/gen/demangle-kinds.inc
+$(B)/src/symbols/demangle.o: LOCAL_CFLAGS = -I$(B)/gen
 # Text files as C string literals.
 $(GEN)/%.inc: src/emit/%
 	@echo "  GEN     $<"
@@ -140,7 +148,7 @@ FMT_FILES = $(shell git ls-files -co --exclude-standard -- '*.c' '*.h')
 fmt:
 	$(Q)clang-format -i $(FMT_FILES)
 # Generated headers must be there.
-lint: $(PROTOS:%=$(GEN)/%.pb-c.h) $(B)/gen/syscall-names.inc $(EMIT_INC)
+lint: $(PROTOS:%=$(GEN)/%.pb-c.h) $(B)/gen/syscall-names.inc $(B)/gen/demangle-kinds.inc $(EMIT_INC)
 	$(Q)clang-format --dry-run -Werror $(FMT_FILES)
 	$(Q)$(PYTHON) scripts/check-layers.py
 	$(Q)printf '%s\n' $(SRC) src/main.c | xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$$@" -- $(filter-out -MMD -MP,$(ALL_CFLAGS)) -I$(B)/gen' sh

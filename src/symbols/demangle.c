@@ -14,6 +14,8 @@
 #include <csample/strbuf.h>
 #include <csample/symbols.h>
 
+#include "demangle-kinds.inc"
+
 #define MAX_MANGLED   ((size_t)16 * 1024)
 #define MAX_DEMANGLED ((size_t)64 * 1024)
 #define MAX_TREE      200000              /* nodes of a C++ name, written out in full */
@@ -101,14 +103,18 @@ static uint64_t size_of(struct tree_size *t, const struct demangle_component *dc
 	case DEMANGLE_COMPONENT_NAME:
 	case DEMANGLE_COMPONENT_OPERATOR:
 	case DEMANGLE_COMPONENT_BUILTIN_TYPE:
+#ifdef HAVE_DEMANGLE_COMPONENT_EXTENDED_BUILTIN_TYPE /* not in Ubuntu 22.04's */
 	case DEMANGLE_COMPONENT_EXTENDED_BUILTIN_TYPE:
+#endif
 	case DEMANGLE_COMPONENT_SUB_STD:
 	case DEMANGLE_COMPONENT_TEMPLATE_PARAM:
 	case DEMANGLE_COMPONENT_FUNCTION_PARAM:
 	case DEMANGLE_COMPONENT_CHARACTER:
 	case DEMANGLE_COMPONENT_NUMBER:
 	case DEMANGLE_COMPONENT_UNNAMED_TYPE:
+#ifdef HAVE_DEMANGLE_COMPONENT_TEMPLATE_TYPE_PARM
 	case DEMANGLE_COMPONENT_TEMPLATE_TYPE_PARM:
+#endif
 		break;
 	case DEMANGLE_COMPONENT_EXTENDED_OPERATOR:
 		left = dc->u.s_extended_operator.name;
