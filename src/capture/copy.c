@@ -66,6 +66,8 @@ static int read_once(struct capture *c, struct snapshot *snap, struct region *re
 {
 	struct iovec local[SNAPSHOT_MAX_REGIONS], remote[SNAPSHOT_MAX_REGIONS];
 	unsigned n_local = 0;
+	if (!n)
+		return 0;
 	for (unsigned i = 0; i < n; i++) {
 		uint8_t *to = snap->bytes + regions[i].at;
 		remote[i] = (struct iovec){(void *)(uintptr_t)regions[i].addr, regions[i].len};
