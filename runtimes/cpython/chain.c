@@ -16,13 +16,14 @@
  * current_frame, which is garbage for some instructions, often a frame that was there before. The
  * proof that it is not: the frame before those of an activation is the current_frame of the
  * _PyCFrame before. Where that fails for the first activation, it is in its prologue, and the
- * frames begin with the next. */
+ * frames begin with the next, which registers may tell when previous is garbage too (hole.c). */
 #include "chain.h"
 
 #include <csample/runtime.h>
 
-#define MAX_CHUNK (1 << 20) /* 16 KiB, unless one frame needs more */
-#define MAX_ADDR  (1ULL << 56)
+#define MAX_CHUNK   (1 << 20) /* 16 KiB, unless one frame needs more */
+#define MAX_ADDR    (1ULL << 56)
+#define MAX_C_STACK (64u << 20)
 
 const uint8_t *py_view_at(struct py_view *view, uint64_t addr, size_t len)
 {
@@ -132,8 +133,11 @@ bool py_chain_restart(struct py_chain *c, struct py_view *view)
 {
 	uint64_t frame, previous, before, hole = c->close ? c->closing : c->cframe;
 	if (!has_cframes(c->layout) || !c->first_group || c->after_hole || hole == root_cframe(c) ||
-	    read_cframe(c, view, hole, &frame, &previous) != STEP_FRAME ||
-	    read_cframe(c, view, previous, &frame, &before) != STEP_FRAME)
+	    read_cframe(c, view, hole, &frame, &previous) != STEP_FRAME)
+		return false;
+	uint64_t told = py_hole_previous(c, view, hole);
+	previous = told ? told : previous;
+	if (read_cframe(c, view, previous, &frame, &before) != STEP_FRAME)
 		return false;
 	c->closing = hole;
 	c->cframe = previous;
@@ -167,8 +171,11 @@ static enum py_step next_cframe(struct py_chain *c, struct py_view *view, uint64
 	if (c->cframe == root_cframe(c))
 		return STEP_BAD;
 	enum py_step step = read_cframe(c, view, c->cframe, &frame, &older);
-	if (step == STEP_FRAME)
-		step = read_cframe(c, view, older, &frame, &before);
+	if (step != STEP_FRAME)
+		return step;
+	step = read_cframe(c, view, older, &frame, &before);
+	if (step == STEP_MISSING && older - c->cframe > MAX_C_STACK)
+		return STEP_BAD; /* not further up on the stack: garbage */
 	if (step != STEP_FRAME)
 		return step;
 	*ret = older;

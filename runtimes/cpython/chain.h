@@ -67,6 +67,9 @@ enum py_step py_chain_next(struct py_chain *c, struct py_view *view, struct py_l
  * where another beginning is possible, true, and STEP_RESTART is next. */
 bool py_chain_restart(struct py_chain *c, struct py_view *view);
 
+/* hole.c: the _PyCFrame before the one at hole, of which nothing is believed; 0: not known. */
+uint64_t py_hole_previous(const struct py_chain *c, struct py_view *view, uint64_t hole);
+
 /* Bytes of a frame that the chain needs, from its start. */
 uint32_t py_frame_span(const struct py_layout *layout);
 /* Bytes of a thread state: its fields, and the last _PyCFrame in it. */

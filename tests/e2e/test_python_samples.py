@@ -104,6 +104,23 @@ def test_two_chains(record, program, version):
     check_chains(record, pid, "-r", 1000, "--capture", "stop", least=10)
 
 
+# Where the evaluation function begins, for most of the time
+CALLBACKS = {("main", "mapped"), ("mapped", "mapped_leaf"), ("main", "sorted_"), ("sorted_", "sorted_leaf"),
+             ("main", "filtered"), ("filtered", "filtered_leaf"), ("main", "compared"), ("compared", "Unequal.__init__"),
+             ("compared", "Unequal.__eq__"), ("Unequal.__eq__", "compared_leaf"), ("main", "generated"),
+             ("generated", "generated_leaf"), ("<module>", "main")}
+
+
+@pytest.mark.parametrize("version", ("3.11",) if SAN else ("3.11", "3.11@system", "3.12"))
+def test_a_function_that_is_just_being_entered(record, program, version):
+    """Up to 3.12 what the interpreter says of itself is garbage then, and no sample is lost to that."""
+    stacks, stats, result = record(program(version, "callbacks.py").pid, "-d", 1.5 * SECONDS, "-r", 10000, "-F",
+                                   "--native=none")
+    assert not stats["errors"].get("python_torn") and not stats["errors"].get("python_unmerged"), stats["errors"]
+    bad = [stack for stack in stacks if stack[0] != "<module>" or not set(zip(stack, stack[1:])) <= CALLBACKS]
+    assert not bad and stats["samples"] > 100, (bad[:5], result)
+
+
 @pytest.mark.parametrize("version", () if SAN else FEW)
 @pytest.mark.parametrize("way,rate", [("preempt", 1000), ("stop", 10000), ("auto", 3000)])
 def test_two_chains_other_rates(record, program, version, way, rate):

@@ -58,8 +58,8 @@ static struct chain make_shims(struct world *w, uint64_t state)
 	c.f = new_frame(w, state, new_code(w, "f"), c.main);
 	c.inner = put_shim(w, 1000, c.f);
 	c.g = new_frame(w, state, new_code(w, "g"), c.inner);
-	uint64_t older = cframes ? put_cframe(w, 3900, c.f, root_cframe(w, state)) : 0;
-	uint64_t newer = cframes ? put_cframe(w, 900, c.g, older) : 0;
+	uint64_t older = cframes ? put_cframe(w, 3904, c.f, root_cframe(w, state)) : 0;
+	uint64_t newer = cframes ? put_cframe(w, 904, c.g, older) : 0;
 	enter(w, state, c.g, newer);
 	return c;
 }
@@ -92,8 +92,8 @@ static struct chain make_entries(struct world *w, uint64_t state)
 	c.g = new_frame(w, state, new_code(w, "g"), c.f);
 	put(c.main, w->py.layout.frame.is_entry, 1);
 	put(c.g, w->py.layout.frame.is_entry, 1);
-	c.outer = put_cframe(w, 3900, c.f, root_cframe(w, state));
-	c.inner = put_cframe(w, 900, c.g, c.outer);
+	c.outer = put_cframe(w, 3904, c.f, root_cframe(w, state));
+	c.inner = put_cframe(w, 904, c.g, c.outer);
 	enter(w, state, 0, c.inner);
 	return c;
 }
@@ -141,6 +141,51 @@ static void the_hole_is_seen(void **unused)
 			expect_group(w, 0, 0, 0, newer);
 			expect_group(w, 1, 0, 2, c.outer);
 		}
+		world_destroy(w);
+	}
+}
+
+/* The _PyCFrame's previous is no better: registers tell which it will be. One from an earlier
+ * activation lies between, with the frame that is being entered. */
+static void the_hole_has_a_way_out(void **unused)
+{
+	static const uint16_t releases[] = {PYVER(3, 11), PYVER(3, 12)};
+	(void)unused;
+	for (size_t i = 0; i < ARRAY_SIZE(releases); i++) {
+		uint64_t state;
+		struct world *w = begin(releases[i], &state);
+		bool entries = releases[i] == PYVER(3, 11);
+		struct chain c = entries ? make_entries(w, state) : make_shims(w, state);
+		const struct py_layout *l = &w->py.layout;
+		uint64_t newer = get(state, l->thread.cframe);
+		uint64_t older = get(newer, l->cframe.previous);
+		uint64_t code = get(c.g, l->frame.code);
+		put(c.g, l->frame.instr, code + l->code.bytecode.at - 2);
+		put_cframe(w, 2000, c.g, older);
+		refresh(w);
+		const uint64_t garbage[] = {0x10, 0, newer, (uintptr_t)w->memory - 64, c.g};
+		/* It itself; the frame that it calls current, or the one that is entered. */
+		const uint64_t registers[] = {older, entries ? c.f : c.g};
+		for (size_t k = 0; k < ARRAY_SIZE(garbage) * ARRAY_SIZE(registers); k++) {
+			put(newer, l->cframe.current_frame, garbage[k % ARRAY_SIZE(garbage)]);
+			put(newer, l->cframe.previous, garbage[k % ARRAY_SIZE(garbage)]);
+			regs_set(&w->snap.regs, 3, registers[k / ARRAY_SIZE(garbage)]);
+			regs_set(&w->snap.regs, 4, state);
+			regs_set(&w->snap.regs, 5, c.g);
+			assert_int_equal(sample(w), WALK_WHOLE);
+			expect_frames(w, "f main");
+			expect_group(w, 0, 0, 0, newer);
+			expect_group(w, 1, 0, 2, c.outer);
+		}
+		put(newer, l->cframe.previous, 0x10);
+		regs_set(&w->snap.regs, 3, 0);
+		regs_set(&w->snap.regs, 5, 0);
+		assert_int_not_equal(sample(w), WALK_WHOLE);
+		assert_int_equal(w->out.n, 0);
+		/* The thread's first activation. */
+		regs_set(&w->snap.regs, 3, root_cframe(w, state));
+		assert_int_equal(sample(w), WALK_WHOLE);
+		assert_int_equal(w->out.n, 0);
 		world_destroy(w);
 	}
 }
@@ -230,7 +275,7 @@ static void loops_end(void **unused)
 		}
 		uint64_t root = root_cframe(w, state);
 		enter(w, state, frames[39],
-		      field_known(w->py.layout.thread.cframe) ? put_cframe(w, 900, frames[39], root)
+		      field_known(w->py.layout.thread.cframe) ? put_cframe(w, 904, frames[39], root)
 		                                              : 0);
 		refresh(w);
 		for (size_t length = 1; length < 40; length += 19) {
@@ -392,6 +437,7 @@ int main(void)
 	        cmocka_unit_test(shims_end_groups),
 	        cmocka_unit_test(entries_end_groups),
 	        cmocka_unit_test(the_hole_is_seen),
+	        cmocka_unit_test(the_hole_has_a_way_out),
 	        cmocka_unit_test(each_frame_object_is_a_group),
 	        cmocka_unit_test(cframes_pair_from_the_outermost),
 	        cmocka_unit_test(a_chain_ends_where_it_should),

@@ -166,7 +166,7 @@ static inline uint64_t new_frame(struct world *w, uint64_t state, uint64_t code,
 	if (l->groups == GROUPS_EACH) {
 		addr = world_alloc(w, 400);
 	} else {
-		w->pushed += l->frame.size + 48;
+		w->pushed += (l->frame.size + 48 + 7) & ~7u;
 		put(state, l->thread.datastack_top, w->pushed);
 	}
 	put_frame(w, addr, code, previous);
