@@ -7,6 +7,9 @@
 
 #include "screen.h"
 
+#define NARROW   60 /* columns */
+#define NARROWER 32
+
 /* One character of valid UTF-8. */
 static wchar_t next_character(const char **s)
 {
@@ -84,8 +87,41 @@ static void draw_state(struct screen *s)
 
 static bool has_lock_column(const struct screen *s)
 {
-	return !s->graph.shown && s->top->model.kind == VIEW_THREADS &&
+	return COLS >= NARROW && !s->graph.shown && s->top->model.kind == VIEW_THREADS &&
 	       model_has_lock(&s->top->model);
+}
+
+/* Names need room as well: on a narrow screen shares or times are shown, whichever the order is by,
+ * and on one that is narrower still only one of them. */
+static bool has_column(const struct screen *s, enum top_sort column)
+{
+	enum top_sort sort = s->top->model.sort;
+	bool by_time = sort == SORT_OWN_TIME || sort == SORT_TOTAL_TIME;
+	bool is_time = column == SORT_OWN_TIME || column == SORT_TOTAL_TIME;
+	if (COLS >= NARROW)
+		return true;
+	if (COLS >= NARROWER)
+		return is_time == by_time;
+	return column == (sort == SORT_NAME ? SORT_OWN : sort);
+}
+
+static const int widths[SORTS] = {
+        [SORT_OWN] = 7, [SORT_TOTAL] = 8, [SORT_OWN_TIME] = 11, [SORT_TOTAL_TIME] = 12};
+
+static void add_cells(const struct screen *s, const struct cells *c, struct strbuf *b)
+{
+	char text[32];
+	if (has_column(s, SORT_OWN))
+		strbuf_addf(b, "%*.1f", widths[SORT_OWN], c->own);
+	if (has_column(s, SORT_TOTAL))
+		strbuf_addf(b, "%*.1f", widths[SORT_TOTAL], c->total);
+	if (has_column(s, SORT_OWN_TIME))
+		strbuf_addf(b, "%*s", widths[SORT_OWN_TIME], time_text(c->own_ns, text));
+	if (has_column(s, SORT_TOTAL_TIME))
+		strbuf_addf(b, "%*s", widths[SORT_TOTAL_TIME], time_text(c->total_ns, text));
+	if (has_lock_column(s))
+		strbuf_addf(b, " %6.1f", c->lock);
+	strbuf_add(b, "  ");
 }
 
 static void draw_columns(struct screen *s)
@@ -95,11 +131,12 @@ static void draw_columns(struct screen *s)
 	                                         [SORT_OWN_TIME] = "own time",
 	                                         [SORT_TOTAL_TIME] = "total time",
 	                                         [SORT_NAME] = "name"};
-	static const int widths[SORTS] = {7, 8, 11, 12, 0};
 	const struct model *m = &s->top->model;
 	struct strbuf b = {0};
 	char text[32];
 	for (int i = 0; i < SORT_NAME; i++) {
+		if (!has_column(s, (enum top_sort)i))
+			continue;
 		bool sorted = !s->graph.shown && i == (int)m->sort;
 		snprintf(text, sizeof(text), "%s%s", sorted ? "*" : "", names[i]);
 		strbuf_addf(&b, "%*s", widths[i], text);
@@ -144,7 +181,6 @@ static void draw_line(struct screen *s, size_t line, int y)
 	const struct frame *frame = screen_frame(s, line);
 	struct strbuf b = {0}, name = {0};
 	struct cells c;
-	char own[32], total[32];
 	size_t n;
 	if (s->graph.shown) {
 		c = s->graph.lines.items[line].cells;
@@ -152,11 +188,7 @@ static void draw_line(struct screen *s, size_t line, int y)
 	} else {
 		model_cells(m, &view_rows(m->view, &n)[m->order.items[line]], &c);
 	}
-	strbuf_addf(&b, "%7.1f %7.1f %10s  %10s", c.own, c.total, time_text(c.own_ns, own),
-	            time_text(c.total_ns, total));
-	if (has_lock_column(s))
-		strbuf_addf(&b, " %6.1f", c.lock);
-	strbuf_add(&b, "  ");
+	add_cells(s, &c, &b);
 	row_name(m, frame, &name);
 	attr_t attributes = line == s->cursor ? A_REVERSE : 0;
 	attr_t of_name = attributes | (attributes ? 0 : colour_of(s, frame->kind));

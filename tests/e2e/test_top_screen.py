@@ -267,10 +267,16 @@ def test_it_is_as_large_as_the_terminal(top):
     s, _ = top
     s("resize-window", "-x", 40, "-y", 10)
     for _ in range(4):  # it goes on so
-        text = s.wait(lambda text: re.search(r"^  \*own%  total%   own time  total time$", text, re.M))
+        text = s.wait(lambda text: re.search(r"^  \*own%  total%  name$", text, re.M) and "rounds (split)" in text)
         lines = text.splitlines()
-        assert len(lines) == 10 and max(map(len, lines)) <= 40 and re.match(r" +[\d.]+ +[\d.]+ +[\d.]+m?s ", lines[5]), text
+        assert len(lines) == 10 and max(map(len, lines)) <= 40 and re.match(r" +[\d.]+ +[\d.]+  \S", lines[5]), text
         s.wait(lambda now: now != text)
+    s.press("4", until=lambda text: re.search(r"^   own time \*total time  name$", text, re.M))
+    s.wait(lambda text: re.search(r"^ +[\d.]+m?s? +[\d.]+m?s  (work|main) \(", text, re.M))
+    s("resize-window", "-x", 20, "-y", 8)
+    s.wait(lambda text: re.search(r"^ \*total time  name$", text, re.M))
+    s.wait(lambda text: re.search(r"^ +[\d.]+m?s  (work|main) ", text, re.M))
+    s.press("1", until=lambda text: re.search(r"^  \*own%  name$", text, re.M))
     s("resize-window", "-x", 132, "-y", 40)
     s.wait(lambda text: "? help" in text.splitlines()[-1] and named(text, "ten"))
 
