@@ -37,6 +37,8 @@ struct top_facts {
 	int64_t unix_ns;              /* now */
 	double cpu;                   /* 100: one CPU */
 	double lock, loop_idle;       /* GIL held; main event loop waiting */
+	double gc, gc_run; /* garbage collected, in the last interval and since counting began, as
+	                      far as runtimes tell that: it may be among the frames too */
 	uint64_t samples, lost;       /* since counting began */
 	double rate_asked, rate_reached;
 	uint64_t pause_ns; /* median; 0: none yet */

@@ -92,5 +92,6 @@ const struct runtime_ops cpython_ops = {
         .locals = py_locals,
         .tasks = py_tasks,
         .has_lock = has_lock,
+        .collecting = py_collecting,
         .releases = py_layout_releases,
 };

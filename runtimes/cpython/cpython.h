@@ -55,6 +55,9 @@ struct err *py_find(struct target *t, struct image *img, uint64_t bias, struct p
  * yet, or none. Only the worker uses that part of the layout. */
 bool py_find_asyncio(struct py *py);
 
+/* ---- collector.c ---- */
+bool py_collecting(struct runtime *rt, bool *ret); /* see struct runtime_ops */
+
 /* ---- threads.c ---- */
 #define PY_MAX_INTERPRETERS 64
 #define PY_MAX_THREADS      4096

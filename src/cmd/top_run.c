@@ -12,7 +12,8 @@
 
 /* Stacks that differ: 50 bytes each, and twice 24 for the view. Then counting begins anew. */
 #define MAX_NODES 400000
-/* The main thread of an event loop is looked at so often; jittered. */
+/* The main thread of an event loop, and whether garbage is collected, is looked at so often;
+ * jittered. */
 #define LOOK_NS 20000000ULL
 /* States of more threads than these are not read. */
 #define MAX_STATES 1024
@@ -166,6 +167,16 @@ static void forget_locks(struct top_run *r)
 	r->locked_ns = r->locked_before_ns = 0;
 }
 
+/* Of processes that have ended: about to be destroyed. */
+static void forget_runtimes(struct top_run *r)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < r->n_runtimes; i++)
+		if (r->runtimes[i]->target)
+			r->runtimes[n++] = r->runtimes[i];
+	r->n_runtimes = n;
+}
+
 struct profile *top_run_cut(struct top_run *r)
 {
 	struct stats stats;
@@ -179,9 +190,11 @@ struct profile *top_run_cut(struct top_run *r)
 	ledger_name(r->ledger, r->s->images, r->s->symbols, r->s->decoder);
 	new_profile(r);
 	ledger_cut(r->ledger, r->profile, &stats);
+	forget_runtimes(r);
 	decoder_collect(r->s->decoder); /* nothing of what is gone waits for a name */
 	symbols_collect(r->s->symbols);
 	forget_locks(r);
+	r->gc_asked = r->gc_found = r->gc_asked_before = r->gc_found_before = 0;
 	r->cpu_before_ns = stats.target_cpu_ns;
 	r->start_ns = r->before_ns = now_ns();
 	return old;
@@ -258,17 +271,40 @@ static void look_at_loop(struct top_run *r)
 		r->idle_looks += number == waits[i];
 }
 
+static bool tells_of_collector(const struct top_run *r)
+{
+	for (size_t i = 0; i < r->n_runtimes; i++)
+		if (r->runtimes[i]->ops->collecting)
+			return true;
+	return false;
+}
+
+static void look_at_collector(struct top_run *r)
+{
+	bool any = false, told = false, now;
+	for (size_t i = 0; i < r->n_runtimes; i++) {
+		struct runtime *rt = r->runtimes[i];
+		if (!rt->ops->collecting || !rt->ops->collecting(rt, &now))
+			continue;
+		told = true;
+		any |= now;
+	}
+	r->gc_asked += told;
+	r->gc_found += any;
+}
+
 bool top_run_poll(struct top_run *r, int timeout_ms)
 {
 	if (r->ended)
 		return false;
-	if (has_loop(r) && timeout_ms > (int)(LOOK_NS / 1000000))
+	if ((has_loop(r) || tells_of_collector(r)) && timeout_ms > (int)(LOOK_NS / 1000000))
 		timeout_ms = LOOK_NS / 1000000;
 	bool alive = engine_poll(r->engine, timeout_ms);
 	uint64_t now = now_ns();
 	if (now >= r->look_ns) {
 		r->look_ns = now + jittered(LOOK_NS, &r->random);
 		look_at_loop(r);
+		look_at_collector(r);
 	}
 	return alive;
 }
@@ -307,6 +343,21 @@ static double share(uint64_t part, uint64_t of)
 	return of ? 100 * (double)part / (double)of : 0;
 }
 
+/* Whoever does not tell shows it as frames: what is told here adds nothing to those. */
+static void tell_collector(struct top_run *r, struct top_facts *ret)
+{
+	ret->gc = ret->gc_run = -1;
+	for (size_t i = 0; i < r->n_runtimes; i++)
+		if (!r->runtimes[i]->ops->collecting)
+			ret->gc = ret->gc_run = 0;
+	if (r->gc_asked > r->gc_asked_before)
+		ret->gc = share(r->gc_found - r->gc_found_before, r->gc_asked - r->gc_asked_before);
+	if (r->gc_asked)
+		ret->gc_run = share(r->gc_found, r->gc_asked);
+	r->gc_asked_before = r->gc_asked;
+	r->gc_found_before = r->gc_found;
+}
+
 static void tell_runtimes(struct top_run *r, struct top_facts *ret)
 {
 	struct runtime *rt[TOP_MAX_RUNTIMES];
@@ -330,6 +381,7 @@ static void tell_runtimes(struct top_run *r, struct top_facts *ret)
 		ret->loop_idle = share(r->idle_looks, r->looks);
 	r->locked_before_ns = r->locked_ns;
 	r->looks = r->idle_looks = 0;
+	tell_collector(r, ret);
 }
 
 static void tell_locks(struct top_run *r, struct top_facts *ret)

@@ -38,6 +38,7 @@ struct top_run {
 	bool ended;
 	int loop_fd; /* what the main thread waits in; -1: not open */
 	uint64_t look_ns, looks, idle_looks, random;
+	uint64_t gc_asked, gc_found, gc_asked_before, gc_found_before; /* looks */
 };
 
 /* Starts sampling, in CPU or wall time; go: the session's command may begin. */

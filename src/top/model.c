@@ -196,7 +196,10 @@ bool model_has_lock(const struct model *m)
 
 double model_gc(const struct model *m)
 {
-	return m->facts.n_runtimes ? model_share(m, m->recent_gc_ns, m->gc_ns) : -1;
+	/* Frames are exact, if the collector's functions have names. */
+	if (m->facts.n_runtimes && m->gc_ns)
+		return model_share(m, m->recent_gc_ns, m->gc_ns);
+	return m->whole ? m->facts.gc_run : m->facts.gc;
 }
 
 double model_share(const struct model *m, uint64_t recent_ns, uint64_t ns)

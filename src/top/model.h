@@ -69,7 +69,7 @@ void model_interval_view_done(struct model *m, struct view *v);
 void model_cells(const struct model *m, const struct view_row *row, struct cells *ret);
 /* ns as a share of the last interval or the whole run, as chosen. */
 double model_share(const struct model *m, uint64_t recent_ns, uint64_t ns);
-double model_gc(const struct model *m); /* percent; below 0: no runtime that has a collector */
+double model_gc(const struct model *m); /* percent; below 0: nobody can tell */
 bool model_has_lock(const struct model *m);
 
 /* text.c */

@@ -59,7 +59,10 @@ static void runtimes_line(const struct model *m, struct strbuf *b)
 	add_percent(b, "CPU", f->cpu);
 	add_percent(b, "GIL", f->lock);
 	add_percent(b, "loop idle", f->loop_idle);
-	add_percent(b, "GC", model_gc(m));
+	if (f->n_runtimes && model_gc(m) < 0)
+		strbuf_add(b, "   GC -");
+	else
+		add_percent(b, "GC", model_gc(m));
 }
 
 void head_line(const struct model *m, unsigned line, struct strbuf *b)

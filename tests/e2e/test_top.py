@@ -9,6 +9,7 @@ import subprocess
 
 import pytest
 
+import pythons
 from conftest import CSAMPLE
 
 
@@ -114,6 +115,31 @@ collect()
     assert rows[f"MainThread ({process.pid})"]["gil_percent"] > 0
     assert any(name.startswith("burner") for name in rows)
     assert abs(sum(row["gil_percent"] for row in rows.values()) - line["gil_percent"]) < 0.1
+
+
+@pytest.mark.parametrize("name", ["3.11@system", "3.15"])
+def test_garbage_collection_is_told_with_or_without_names(start, csample, name):
+    """Debian's builds have no symbols of the collector's functions."""
+    process = start(pythons.require(name).exe, "-u", "-c", """
+import gc, time
+gc.disable()
+many = [[] for _ in range(200000)]
+print("ready")
+while True:
+    begin = time.thread_time()
+    gc.collect()
+    took = time.thread_time() - begin
+    while time.thread_time() < begin + 2 * took: pass
+""")
+    process.wait_for("ready")
+    done = csample("top", "-p", process.pid, "--json", "-n", 2, "--delay", "700ms")
+    line = json.loads(done.out.splitlines()[-1])
+    # By frames it is of one CPU, which others may use too; by the flag it is of the time.
+    assert 0.2 * line["cpu_percent"] < line["gc_percent"] < 80, line
+    idle = start(pythons.require(name).exe, "-u", "-c", "print('ready')\nwhile True: pass")
+    idle.wait_for("ready")
+    done = csample("top", "-p", idle.pid, "--json", "-n", 1, "--delay", "300ms")
+    assert json.loads(done.out)["gc_percent"] == 0
 
 
 def test_event_loop_that_waits(start, csample):

@@ -251,6 +251,17 @@ def test_a_reset_counts_from_then_on_and_sampling_goes_on(screen, workload, even
     s.press("q", until="status 0")
 
 
+def test_a_reset_forgets_the_runtimes_of_who_has_ended(screen, start):
+    python = "import select\nwhile not select.select([0], [], [], 0)[0]: pass"
+    process = start("sh", "-c", 'python3 -c "$0"; while :; do :; done', python, stdin=subprocess.PIPE)
+    s = screen(CSAMPLE, "top", "-s", "-p", process.pid, "--delay", "300ms")
+    s.wait(lambda text: "CPython" in text)
+    process.popen.stdin.close()
+    s.wait(lambda text: not subprocess.run(["pgrep", "-P", str(process.pid)], stdout=subprocess.PIPE).stdout)
+    s.press("R", until=lambda text: "counting from now on" in text and "CPython" not in text and rows(text))
+    s.wait(lambda text: re.search(r"native +threads 1 running / 1|native +threads 0 running / 1", text) and rows(text))
+
+
 def test_what_is_shown_is_saved(top, tmp_path, csample):
     s, _ = top
     s.press("w", until="whole run")
@@ -272,10 +283,10 @@ def test_it_is_as_large_as_the_terminal(top):
         assert len(lines) == 10 and max(map(len, lines)) <= 40 and re.match(r" +[\d.]+ +[\d.]+  \S", lines[5]), text
         s.wait(lambda now: now != text)
     s.press("4", until=lambda text: re.search(r"^   own time \*total time  name$", text, re.M))
-    s.wait(lambda text: re.search(r"^ +[\d.]+m?s? +[\d.]+m?s  (work|main) \(", text, re.M))
+    s.wait(lambda text: re.search(r"^ +[\d.]+m?s? +[\d.]+m?s  rounds \(", text, re.M))
     s("resize-window", "-x", 20, "-y", 8)
     s.wait(lambda text: re.search(r"^ \*total time  name$", text, re.M))
-    s.wait(lambda text: re.search(r"^ +[\d.]+m?s  (work|main) ", text, re.M))
+    s.wait(lambda text: re.search(r"^ +[\d.]+m?s  (rounds|__libc|_start)", text, re.M))
     s.press("1", until=lambda text: re.search(r"^  \*own%  name$", text, re.M))
     s("resize-window", "-x", 132, "-y", 40)
     s.wait(lambda text: "? help" in text.splitlines()[-1] and named(text, "ten"))

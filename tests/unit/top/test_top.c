@@ -67,7 +67,9 @@ static struct top_facts facts(void)
 	                          .interval_ns = 100 * MS,
 	                          .run_ns = 1000 * MS,
 	                          .lock = -1,
-	                          .loop_idle = -1};
+	                          .loop_idle = -1,
+	                          .gc = -1,
+	                          .gc_run = -1};
 }
 
 static struct model *show(const struct top_config *config)
@@ -224,6 +226,39 @@ static void time_below_a_collector_is_its(void **state)
 	assert_true(model_gc(m) > 9.99 && model_gc(m) < 10.01);
 }
 
+static void expect_head(const struct model *m, const char *words)
+{
+	struct strbuf b = {0};
+	head_line(m, 1, &b);
+	assert_non_null(b.s);
+	if (!strstr(b.s, words))
+		fail_msg("'%s' is not in '%s'", words, b.s);
+	strbuf_free(&b);
+}
+
+/* Where the collector's functions have no names the runtime may tell; else 0 would be a lie. */
+static void what_nobody_tells_of_a_collector_is_not_nothing(void **state)
+{
+	(void)state;
+	struct model *m = show(&(struct top_config){.kind = VIEW_FUNCTIONS});
+	struct top_facts f = facts();
+	f.n_runtimes = 1;
+	f.runtimes[0].title = "CPython";
+	add(call(0, "libpython3.so+0x123"), 10);
+	top_refresh(top, &f);
+	expect_head(m, "GC -");
+	f.gc = 12.5;
+	f.gc_run = 6.25;
+	top_refresh(top, &f);
+	expect_head(m, "GC 12.5%");
+	m->whole = true;
+	expect_head(m, "GC 6.2%");
+	m->whole = false;
+	add(call(0, "gc_collect_main"), 20); /* names are exact */
+	top_refresh(top, &f);
+	expect_head(m, "GC 20.0%");
+}
+
 static char *printed(bool json)
 {
 	char *text = NULL;
@@ -322,6 +357,8 @@ int main(void)
 	                                        teardown),
 	        cmocka_unit_test_setup_teardown(one_thread_and_what_it_held, setup, teardown),
 	        cmocka_unit_test_setup_teardown(time_below_a_collector_is_its, setup, teardown),
+	        cmocka_unit_test_setup_teardown(what_nobody_tells_of_a_collector_is_not_nothing,
+	                                        setup, teardown),
 	        cmocka_unit_test_setup_teardown(names_do_not_reach_the_terminal, setup, teardown),
 	        cmocka_unit_test_setup_teardown(times_as_text, setup, teardown),
 	        cmocka_unit_test_setup_teardown(no_key_twice_and_all_explained, setup, teardown),
