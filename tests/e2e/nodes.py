@@ -78,6 +78,15 @@ def find_version(version):
     return target / "node"
 
 
+def installed():
+    """Why the tests cannot use the node that is on the PATH; None: they can."""
+    exe = shutil.which("node")
+    if not exe:
+        return "no node"
+    version = _run(exe, "--version").stdout.strip()
+    return None if int(version[1:].partition(".")[0]) >= 16 else f"Node.js {version} is older than those that are decoded"
+
+
 def package(name, version):
     """The folder of an npm package with all it needs, or None when it is not to be had here."""
     npm = shutil.which("npm")

@@ -284,12 +284,13 @@ def in_order(stack, names):
     return all(any(re.search(name, f) for f in rest) for name in names)
 
 
+THREAD = r"^start_thread$|^_?_?clone3?$|^libc\.so"  # the last: a C library that is stripped
 # From the root to the leaf: what an add-on, libuv's pool and V8's own threads run.
 NATIVE_STACKS = (
     ("^_start$", "^uv_run$", "^callAddon$", "^addon_work$", "^addon_rounds$", "^addon_mix$"),
-    ("^start_thread$|^_?_?clone3?$", "^worker$", "(?i)pbkdf2|sha512"),
-    ("^start_thread$|^_?_?clone3?$", "^worker$", "deflate"),
-    ("^start_thread$|^_?_?clone3?$", "v8::platform::", r"^\(garbage collector\)$"),
+    (THREAD, "^worker$", "(?i)pbkdf2|sha512"),
+    (THREAD, "^worker$", "deflate"),
+    (THREAD, "v8::platform::", r"^\(garbage collector\)$"),
     ("^_start$", r"^\(garbage collector\)$"),
 )
 

@@ -119,7 +119,10 @@ STRIPPED = [name for name in pythons.CHOSEN if name in pythons.MINORS and name n
 def test_embedded_without_names(name, sections, start, csample, tmp_path):
     """The interpreter linked in, nothing exported, stripped: only its data tells where it is."""
     python = pythons.require(name)
-    config = pythons.embedding(python)
+    try:
+        config = pythons.embedding(python)
+    except pythons.Missing as reason:
+        pytest.skip(str(reason))
     if not os.path.exists(config["archive"]):
         pytest.skip(f"{python} has no {config['archive']}")
     program = tmp_path / "server"

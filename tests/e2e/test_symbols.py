@@ -295,7 +295,9 @@ def test_stubs_are_named_by_their_target(symname, tmp_path, flags):
     for line in run("objdump", "-d", path).splitlines():
         if m := re.match(r"([0-9a-f]+) <(\w+@plt)>:", line):
             wanted[int(m[1], 16)] = m[2]
-    assert wanted or "now" in str(flags) or "lld" in str(flags)
+    if not wanted and re.search("now|gold|lld", str(flags)):
+        pytest.skip(f"objdump tells no stubs of {' '.join(flags)}")
+    assert wanted
     mine, _ = csample(symname, path, [*wanted, *(a + 4 for a in wanted)])
     for addr, name in wanted.items():
         assert mine[addr][0].function == mine[addr + 4][0].function == name

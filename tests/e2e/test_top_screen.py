@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+import nodes
 from conftest import CSAMPLE
 
 pytestmark = pytest.mark.skipif(not shutil.which("tmux"), reason="no tmux")
@@ -392,6 +393,8 @@ console.log("ready"); outer();
 def test_interpreters_on_the_screen(screen, start, program, option, script, head):
     if not shutil.which(program):
         pytest.skip(f"no {program}")
+    if program == "node" and (why := nodes.installed()):
+        pytest.skip(why)
     process = start(program, option, script)
     process.wait_for("ready")
     s = screen(CSAMPLE, "top", "-p", process.pid, "--delay", "300ms", size=(100, 24))
