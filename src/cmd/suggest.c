@@ -41,7 +41,7 @@ const char *suggest(const char *word, const char *const *names, size_t n)
 	if (len < 2 || len > MAX_WORD)
 		return NULL;
 	const char *best = NULL;
-	size_t least = len / 3 + 2; /* further away it is another word */
+	size_t least = len < 5 ? 2 : len / 3 + 2; /* further away it is another word */
 	for (size_t i = 0; i < n; i++) {
 		size_t name_len = strlen(names[i]);
 		if (name_len > MAX_WORD)

@@ -89,6 +89,12 @@ static struct err *parse(const struct content *c, struct profile *p)
 			return readable[i]->read(c->bytes, c->len, p);
 	char known[128];
 	format_list_readable(known, sizeof(known));
+	if (c->bytes[0] == '<' || c->bytes[0] == '{')
+		return err_new(ERR_FORMAT,
+		               "cannot be read back: svg, html, speedscope, chrometrace and "
+		               "firefox are for those who show them; record with -o FILE.json, "
+		               "which converts to all of them (readable: %s)",
+		               known);
 	return err_new(ERR_FORMAT, "not a profile that csample can read (%s)", known);
 }
 

@@ -45,6 +45,8 @@ def test_version(csample):
 
 @pytest.mark.parametrize("line,says", [
     ("recrod -p 1", "did you mean 'record'"),
+    ("foo", "csample help\n"),
+    ("tpo", "did you mean 'top'"),
     ("1234", "csample record -p 1234"),
     ("record 1234", "csample record -p 1234"),
     ("record -p 1 -r 0", "--rate"),

@@ -135,6 +135,8 @@ def test_profile_of_go(tmp_path):
 @pytest.mark.parametrize("data, words", [
     (b"", "empty"),
     (b"hello\nworld\n", "not a profile"),
+    (b'{"$schema":"https://www.speedscope.app/file-format-schema.json"}', "record with -o FILE.json"),
+    (b'<?xml version="1.0"?><svg/>', "record with -o FILE.json"),
     (b"\x1f\x8b\x08\x00garbage", "gzip"),
     (emit, "gzip"),  # cut off
     (b'{"format":"csample","version":1,"nodes":[[0,0,1,1],[5,0,1,1]]}', "node 1"),

@@ -453,6 +453,8 @@ static void suggestions(void **state)
 	assert_string_equal(suggest("dmup", names, 4), "dump");
 	assert_string_equal(suggest("versoin", names, 4), "version");
 	assert_null(suggest("frobnicate", names, 4));
+	assert_null(suggest("foo", (const char *const[]){"top", "help"}, 2)); /* two of three */
+	assert_string_equal(suggest("tpo", (const char *const[]){"top", "help"}, 2), "top");
 	assert_null(suggest("x", names, 4));
 	assert_null(suggest("", names, 4));
 	char longest[200];
