@@ -14,10 +14,14 @@ void strings_destroy(struct strings *s);
 const char *intern(struct strings *s, const char *str);
 const char *intern_n(struct strings *s, const char *str, size_t len);
 /* The same for a string that comes with one interval and goes with it, as names of processes with
- * their ids do: it lives until strings_forget_passing(), which is for who knows that no profile
- * with names uses the table any more. */
+ * their ids do: it lives until the end of what strings_take_passing() returned. */
 const char *intern_passing(struct strings *s, const char *str, size_t len);
-void strings_forget_passing(struct strings *s);
+/* The passing strings so far become the caller's, and s gives out others from now on: for who knows
+ * that nothing uses them but what he will be done with before passed_strings_free(), which may be
+ * called on another thread. */
+struct passed_strings;
+struct passed_strings *strings_take_passing(struct strings *s);
+void passed_strings_free(struct passed_strings *p); /* NULL is allowed */
 /* Memory of all of them. */
 size_t strings_bytes(const struct strings *s);
 

@@ -42,11 +42,11 @@ struct outlet_stats {
 
 struct outlet;
 struct outlet_ops {
-	/* Called at the end of each interval, on the thread that samples: takes what it needs and
-	 * returns soon, without waiting for a network. An error is reported and counted by the
-	 * caller; sampling and the other outlets go on. */
+	/* Called for each interval, by one thread, not the one that samples: takes what it needs
+	 * and returns without waiting for a network, since the other outlets wait. An error is
+	 * reported and counted by the caller; sampling and the other outlets go on. */
 	struct err *(*put)(struct outlet *o, const struct delivery *d);
-	/* SIGHUP: files and certificates may have been moved. Optional. */
+	/* SIGHUP: files and certificates may have been moved. By that thread. Optional. */
 	void (*reopen)(struct outlet *o);
 	/* From any thread. */
 	void (*stats)(struct outlet *o, struct outlet_stats *ret);

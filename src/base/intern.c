@@ -16,6 +16,10 @@ struct strings {
 	struct table lasting, passing;
 };
 
+struct passed_strings {
+	struct table table;
+};
+
 #define FIRST_CAP 1024
 
 static void table_free(struct table *t)
@@ -101,9 +105,20 @@ const char *intern_passing(struct strings *s, const char *str, size_t len)
 	return known ? known : add(&s->passing, str, len);
 }
 
-void strings_forget_passing(struct strings *s)
+struct passed_strings *strings_take_passing(struct strings *s)
 {
-	table_free(&s->passing);
+	struct passed_strings *p = mem_alloc(sizeof(*p));
+	p->table = s->passing;
+	s->passing = (struct table){0};
+	return p;
+}
+
+void passed_strings_free(struct passed_strings *p)
+{
+	if (!p)
+		return;
+	table_free(&p->table);
+	free(p);
 }
 
 static size_t table_bytes(const struct table *t)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The room from inside: loop.c is the loop, interval.c says when profiles end, rotate.c ends them,
- * deliver.c hands them over, follow.c finds processes, clerk.c and
- * metrics.c answer a desk, budget.c chooses the rate, memory.c says
- * when it is time to begin anew, notify.c talks to the service manager. */
+ * courier.c takes them to the outlets that deliver.c knows, follow.c finds processes, clerk.c and
+ * metrics.c answer a desk, budget.c chooses the rate, memory.c says when it is time to begin anew,
+ * notify.c talks to the service manager. */
 #ifndef LOOP_INTERNAL_H
 #define LOOP_INTERNAL_H
 
@@ -70,8 +70,8 @@ void notify_send(const char *socket, const char *text);
 struct deliverer {
 	struct outlet *const *outlets;
 	size_t n;
-	char (*told)[256]; /* by outlet: the error it was last in trouble with; "": none */
-	uint64_t *errors;  /* by outlet: put() that failed */
+	char (*told)[256];        /* by outlet: the error it was last in trouble with; "": none */
+	_Atomic uint64_t *errors; /* by outlet: put() that failed; read by others, too */
 };
 void deliverer_init(struct deliverer *d, struct outlet *const *outlets, size_t n);
 void deliverer_deinit(struct deliverer *d);
@@ -82,6 +82,33 @@ void deliverer_reopen(struct deliverer *d);
 struct err *encode_pprof(const struct profile *p, void **bytes_ret, size_t *len_ret,
                          size_t *unpacked_ret);
 
+/* ---- courier.c ---- */
+
+/* A finished profile on its way. All of it is owned. */
+struct parcel {
+	struct profile *profile; /* named, its meta complete; its table of strings lives on */
+	struct passed_strings *strings; /* names that nothing else uses */
+	uint64_t sequence;
+	const char *type;            /* not owned */
+	struct outlet_label *labels; /* names and values, too */
+	size_t n_labels;
+};
+#define COURIER_ROOM 4 /* profiles */
+struct courier;
+/* notify_socket: told when outlets have been reopened; NULL: nobody. Both are the caller's. */
+struct courier *courier_start(struct deliverer *d, const char *notify_socket);
+/* Whether courier_put() will not wait. */
+bool courier_has_room(struct courier *c);
+/* Whether no profile is on its way. */
+bool courier_is_idle(struct courier *c);
+/* Takes over what is in *p. */
+void courier_put(struct courier *c, struct parcel *p);
+void courier_reopen(struct courier *c);
+/* Until all profiles are delivered. */
+void courier_wait(struct courier *c);
+/* The same, and frees it. */
+void courier_finish(struct courier *c);
+
 /* ---- the loop ---- */
 
 struct loop {
@@ -90,7 +117,9 @@ struct loop {
 	void *arg;
 	struct loop_line line;
 	struct loop_line beside; /* of wall time, while somebody at the desk wants it */
+	struct loop_line old;    /* the one before, until its last profile is delivered */
 	struct deliverer deliverer;
+	struct courier *courier;
 	struct budget budget;
 	struct memory memory;
 	struct map64 refused;  /* pid: start time of processes that cannot be sampled, told once */
@@ -102,19 +131,24 @@ struct loop {
 	uint64_t profile_cpu_ns, samples;
 	uint64_t naming_max_ns, rotation_max_ns;
 	uint64_t rebuilds, rate_changes;
+	uint64_t looked_ns, away_max_ns; /* at the queues; the longest time without that */
 	bool cutting;
+	bool named;     /* all that has been sampled */
+	bool slow_told; /* that profiles are delivered slower than intervals end */
 	char note[256]; /* of the budget; "": none */
 };
 
 /* rotate.c */
 /* Begins the first interval, or the next. */
 void rotate_begin(struct loop *l, bool first);
-/* Names what has come since, for at most some ms. */
-void rotate_prepare(struct loop *l);
+/* Names what has come since, for at most some ms. True: nothing is without a name. */
+bool rotate_prepare(struct loop *l);
 /* Ends the interval. */
 void rotate(struct loop *l);
 /* The same with a new line in the place of the old one. An error: there is none any more. */
 struct err *rotate_rebuild(struct loop *l);
+/* Closes the line before, once that can be. */
+void rotate_tidy(struct loop *l);
 /* Ends sampling, and the last interval. */
 void rotate_finish(struct loop *l);
 /* Counts of all lines so far. */

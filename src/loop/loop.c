@@ -12,9 +12,11 @@
 #include "internal.h"
 
 #define POLL_MS    50
+#define COURIER_MS 5 /* an interval that should have ended waits for earlier ones to be written */
 #define FOLLOW_NS  1000000000ULL
 #define GROWTH     ((uint64_t)64 << 20)
 #define REBUILD_NS 600000000000ULL
+#define LATE_NS    500000000ULL /* an interval may end so late, that naming is not in the way */
 
 /* As people read it: 2000 Hz, not 2e+03. */
 static void put_hz(char text[32], double hz)
@@ -84,7 +86,7 @@ static struct err *end_interval(struct loop *l)
 	bool grown =
 	        memory_is_too_much(&l->memory, memory_own_bytes(), images_count(l->line.images));
 	uint64_t rebuild_ns = l->config->rebuild_ns ? l->config->rebuild_ns : REBUILD_NS;
-	if (grown && now - l->rebuilt_ns > rebuild_ns)
+	if (grown && now - l->rebuilt_ns > rebuild_ns && !l->old.strings)
 		err = rotate_rebuild(l);
 	else
 		rotate(l);
@@ -101,9 +103,7 @@ static void reopen(struct loop *l)
 	                                         (unsigned long long)now.tv_sec * 1000000 +
 	                                                 (unsigned long long)now.tv_nsec / 1000);
 	notify_send(l->config->notify_socket, text);
-	deliverer_reopen(&l->deliverer);
-	notify_send(l->config->notify_socket, "READY=1");
-	log_info("outputs are opened anew (SIGHUP)");
+	courier_reopen(l->courier);
 }
 
 /* How long to wait, ms: not beyond what is due. */
@@ -111,7 +111,7 @@ static int wait_ms(const struct loop *l, uint64_t now, uint64_t last_ns)
 {
 	uint64_t next = l->end_ns < last_ns ? l->end_ns : last_ns;
 	if (next <= now)
-		return 0;
+		return l->named ? COURIER_MS : 0;
 	uint64_t ms = (next - now) / 1000000 + 1;
 	return ms < POLL_MS ? (int)ms : POLL_MS;
 }
@@ -123,9 +123,35 @@ static bool turn(struct loop *l, int timeout_ms)
 		poll(NULL, 0, timeout_ms);
 		return true;
 	}
+	uint64_t now = now_ns();
+	if (l->looked_ns && now - l->looked_ns > l->away_max_ns)
+		l->away_max_ns = now - l->looked_ns;
 	bool alive = engine_poll(l->line.engine, timeout_ms);
-	rotate_prepare(l);
+	l->looked_ns = now_ns();
+	l->named = rotate_prepare(l);
 	return alive || l->ops->find;
+}
+
+/* What is still to be done before an interval can end in one go is done between looks at the
+ * queues. The interval gets longer instead; nothing of it is lost. */
+static bool may_end(struct loop *l, uint64_t now)
+{
+	uint64_t late = l->config->interval_ns / 4;
+	if (now < l->end_ns)
+		return false;
+	if (!l->line.engine)
+		return true;
+	if (late > LATE_NS)
+		late = LATE_NS;
+	if (!l->named && now - l->end_ns < late)
+		return false;
+	if (courier_has_room(l->courier))
+		return true;
+	if (!l->slow_told)
+		log_warn("profiles cannot be written as fast as intervals end: intervals get "
+		         "longer");
+	l->slow_told = true;
+	return false;
 }
 
 static struct err *run(struct loop *l)
@@ -154,8 +180,9 @@ static struct err *run(struct loop *l)
 			break;
 		if (!err)
 			clerk_attend(l);
-		if (!err && now_ns() >= l->end_ns)
+		if (!err && may_end(l, now_ns()))
 			err = end_interval(l);
+		rotate_tidy(l);
 		if (*c->reopen)
 			reopen(l);
 		if (l->ops->between)
@@ -201,11 +228,13 @@ struct err *loop_run(const struct loop_config *config, const struct loop_ops *op
 	};
 	budget_init(&l.budget, config->max_overhead, config->rate_hz);
 	deliverer_init(&l.deliverer, config->outlets, config->n_outlets);
+	l.courier = courier_start(&l.deliverer, config->notify_socket);
 	notify_send(config->notify_socket, "READY=1\nSTATUS=sampling");
 	struct err *err = run(&l);
 	notify_send(config->notify_socket, "STOPPING=1");
 	clerk_finish(&l);
 	rotate_finish(&l);
+	courier_finish(l.courier);
 	summarize(&l, ret);
 	deliverer_deinit(&l.deliverer);
 	map64_free(&l.refused);

@@ -123,6 +123,9 @@ void loop_metrics(struct loop *l, struct strbuf *b)
 	    (double)l->rebuilds);
 	one(b, "rotation_max_seconds", "gauge", "The longest end of an interval.",
 	    (double)l->rotation_max_ns / 1e9);
+	one(b, "worker_away_max_seconds", "gauge",
+	    "The longest time for which what was sampled was not looked at.",
+	    (double)l->away_max_ns / 1e9);
 	if (l->line.engine) {
 		one(b, "strings_bytes", "gauge", "Names kept.",
 		    (double)strings_bytes(l->line.strings));

@@ -47,14 +47,17 @@ static int64_t next_begin(const struct loop *l, const struct profile *p)
 	return llabs(now - end) < CLOCK_SET_NS ? end : now;
 }
 
-void rotate_prepare(struct loop *l)
+bool rotate_prepare(struct loop *l)
 {
 	uint64_t start = now_ns(), now = start;
-	while (!ledger_name_some(l->line.ledger, l->line.symbols, l->line.decoder, NAMES) &&
-	       (now = now_ns()) - start < NAMING_NS)
-		;
+	bool all = false;
+	while (!all && now - start < NAMING_NS) {
+		all = ledger_name_some(l->line.ledger, l->line.symbols, l->line.decoder, NAMES);
+		now = now_ns();
+	}
 	if (now - start > l->naming_max_ns)
 		l->naming_max_ns = now - start;
+	return all;
 }
 
 /* Counts; what is a state (rates, memory) is from's. */
@@ -114,26 +117,25 @@ static void describe(struct loop *l, const struct stats *stats)
 	p->meta.note = intern_passing(l->line.strings, note, strlen(note));
 }
 
-/* The profile has its names and all its values. */
-static void hand_over(struct loop *l, const struct profile *p)
+/* The profile has its names and all its values. Takes it over; of the table of strings it uses,
+ * those that come and go have to be of no other use. */
+static void hand_over(struct loop *l, struct profile *p)
 {
-	struct delivery what = {
+	const struct outlet_label *labels;
+	struct parcel parcel = {
 	        .profile = p,
+	        .strings = strings_take_passing(p->strings),
 	        .sequence = ++l->sequence,
 	        .type = l->config->type,
 	};
-	void *bytes = NULL;
 	l->profile_cpu_ns += p->total[1];
 	l->samples += p->total[0];
-	what.n_labels = l->ops->labels(l->arg, &what.labels);
-	struct err *err = encode_pprof(p, &bytes, &what.pprof_len, &what.pprof_unpacked_len);
-	what.pprof = bytes;
-	if (err)
-		log_warn("a profile is lost: %s", err->msg);
-	else
-		deliverer_put(&l->deliverer, &what);
-	err_free(err);
-	free(bytes);
+	parcel.n_labels = l->ops->labels(l->arg, &labels);
+	parcel.labels = mem_realloc_array(NULL, parcel.n_labels + 1, sizeof(*parcel.labels));
+	for (size_t i = 0; i < parcel.n_labels; i++)
+		parcel.labels[i] = (struct outlet_label){mem_strdup(labels[i].name),
+		                                         mem_strdup(labels[i].value)};
+	courier_put(l->courier, &parcel);
 }
 
 /* Settles and names the profile of the line, of which stats are the counts. */
@@ -160,9 +162,7 @@ void rotate(struct loop *l)
 	/* Nothing of what is gone waits for a name. */
 	decoder_collect(line->decoder);
 	symbols_collect(line->symbols);
-	hand_over(l, old);
-	profile_destroy(old);
-	strings_forget_passing(line->strings); /* nothing of the new one has its name yet */
+	hand_over(l, old); /* nothing of the new one has its name yet */
 	if (now_ns() - start > l->rotation_max_ns)
 		l->rotation_max_ns = now_ns() - start;
 }
@@ -173,24 +173,36 @@ static void close_line(struct loop *l, struct loop_line *line)
 	*line = (struct loop_line){0};
 }
 
+void rotate_tidy(struct loop *l)
+{
+	if (l->old.strings && courier_is_idle(l->courier))
+		close_line(l, &l->old);
+}
+
 void rotate_finish(struct loop *l)
 {
 	struct stats stats;
-	if (!l->line.engine)
+	if (!l->line.engine) {
+		courier_wait(l->courier);
+		rotate_tidy(l);
 		return;
+	}
 	engine_stop(l->line.engine);
 	engine_get_stats(l->line.engine, &stats);
 	complete(l, &stats);
 	hand_over(l, l->line.profile);
+	l->line.profile = NULL;
 	add_stats(&l->gone, &stats);
+	courier_wait(l->courier);
 	close_line(l, &l->line);
+	rotate_tidy(l);
 }
 
 struct err *rotate_rebuild(struct loop *l)
 {
 	_cleanup_free_ pid_t *pids = mem_realloc_array(NULL, MAX_PIDS, sizeof(*pids));
 	size_t n = engine_pids(l->line.engine, pids, MAX_PIDS);
-	struct loop_line next = {0}, old;
+	struct loop_line next = {0};
 	struct err *err = n ? l->ops->open(l->arg, pids, n, l->budget.rate_hz, false, &next) : NULL;
 	if (err || !n) { /* ended meanwhile, or no room: there is always a later time */
 		err_free(err);
@@ -207,9 +219,9 @@ struct err *rotate_rebuild(struct loop *l)
 	clerk_before_cut(l);
 	add_stats(&l->gone, &stats);
 	hand_over(l, l->line.profile);
-	old = l->line;
+	l->line.profile = NULL;
+	l->old = l->line; /* its last profile uses its names */
 	l->line = next;
-	close_line(l, &old);
 	if (err)
 		close_line(l, &l->line);
 	l->rebuilds++;

@@ -50,7 +50,11 @@ static void passing_strings_go_and_lasting_ones_stay(void **state)
 		}
 		assert_ptr_equal(intern_passing(s, "passing through", 7), first);
 		assert_ptr_equal(intern_passing(s, "lasting", 7), lasting);
-		strings_forget_passing(s);
+		struct passed_strings *passed = strings_take_passing(s);
+		assert_ptr_not_equal(intern_passing(s, "passing", 7), first);
+		assert_string_equal(first, "passing"); /* still there */
+		passed_strings_free(passed);
+		passed_strings_free(strings_take_passing(s));
 		assert_int_equal(strings_bytes(s), bytes ? bytes : strings_bytes(s));
 		bytes = strings_bytes(s);
 		assert_true(bytes < 100000);

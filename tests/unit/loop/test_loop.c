@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The parts of the loop that need no process: boundaries, the budget, memory, outlets in trouble.
  */
+#include <pthread.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -254,11 +257,11 @@ static void metrics_are_escaped_and_complete(void **state)
 	assert_non_null(strstr(b.s, "pause_seconds_bucket{le=\"0.0001\"} 1\n"));
 	assert_non_null(strstr(b.s, "pause_seconds_sum 0.000330000\n"));
 	static const char *const others[] = {
-	        "outlet_waiting{",          "outlet_waiting_bytes{",  "outlet_retried_total{",
-	        "outlet_rejected_total{",   "outlet_dropped_total{",  "outlet_errors_total{",
-	        "cpu_seconds_total ",       "memory_bytes ",          "rate_hertz 100\n",
-	        "rate_asked_hertz 100\n",   "rate_changes_total 0\n", "overhead_ratio ",
-	        "target_cpu_seconds_total "};
+	        "outlet_waiting{",           "outlet_waiting_bytes{",   "outlet_retried_total{",
+	        "outlet_rejected_total{",    "outlet_dropped_total{",   "outlet_errors_total{",
+	        "cpu_seconds_total ",        "memory_bytes ",           "rate_hertz 100\n",
+	        "rate_asked_hertz 100\n",    "rate_changes_total 0\n",  "overhead_ratio ",
+	        "target_cpu_seconds_total ", "worker_away_max_seconds "};
 	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++) {
 		char line[64];
 		snprintf(line, sizeof(line), "\ncsample_%s", others[i]);
@@ -270,6 +273,97 @@ static void metrics_are_escaped_and_complete(void **state)
 		assert_true(*p == '#' || !strncmp(p, "csample_", 8));
 	deliverer_deinit(&l.deliverer);
 	strbuf_free(&b);
+}
+
+/* An outlet whose disk hangs until it is let go. */
+struct hanging {
+	struct outlet base;
+	sem_t begun, go;
+	pthread_t by;
+	uint64_t last;
+	unsigned puts, reopened;
+	bool in_order, gave_up;
+	char label[32];
+};
+
+static struct err *hanging_put(struct outlet *o, const struct delivery *d)
+{
+	struct hanging *h = (struct hanging *)o;
+	struct timespec end;
+	clock_gettime(CLOCK_REALTIME, &end);
+	end.tv_sec += 20;
+	h->by = pthread_self();
+	h->in_order &= d->sequence == h->last + 1 && d->pprof_len > 0;
+	h->last = d->sequence;
+	h->puts++;
+	snprintf(h->label, sizeof(h->label), "%s=%s", d->labels[0].name, d->labels[0].value);
+	sem_post(&h->begun);
+	h->gave_up |= sem_timedwait(&h->go, &end) != 0;
+	return NULL;
+}
+
+static void hanging_reopen(struct outlet *o)
+{
+	struct hanging *h = (struct hanging *)o;
+	h->reopened++;
+	h->in_order &= pthread_equal(h->by, pthread_self()) != 0;
+}
+
+static struct parcel parcel_of(struct strings *strings, uint64_t sequence)
+{
+	struct parcel p = {.sequence = sequence, .type = "process_cpu", .n_labels = 1};
+	p.profile = profile_create(strings);
+	p.profile->meta.title = intern_passing(strings, "passing title", 13);
+	p.strings = strings_take_passing(strings);
+	p.labels = calloc(1, sizeof(*p.labels));
+	p.labels[0] = (struct outlet_label){strdup("service_name"), strdup("x")};
+	return p;
+}
+
+/* The worker goes back to its queues at once, whatever the disk does. */
+static void a_disk_that_hangs_keeps_nobody(void **state)
+{
+	(void)state;
+	static const struct outlet_ops ops = {
+	        .put = hanging_put, .reopen = hanging_reopen, .stats = moody_stats};
+	struct hanging h = {{&ops, (char *)"disk"}, .in_order = true};
+	struct outlet *one[] = {&h.base};
+	struct deliverer d;
+	struct strings *strings = strings_create();
+	sem_init(&h.begun, 0, 0);
+	sem_init(&h.go, 0, 0);
+	deliverer_init(&d, one, 1);
+	struct courier *c = courier_start(&d, NULL);
+	assert_true(courier_is_idle(c));
+	for (uint64_t i = 1; i <= COURIER_ROOM; i++) {
+		struct parcel p = parcel_of(strings, i);
+		assert_true(courier_has_room(c));
+		courier_put(c, &p); /* does not wait for the first, which is under way */
+		if (i == 1)
+			sem_wait(&h.begun);
+		assert_false(courier_is_idle(c));
+	}
+	assert_false(courier_has_room(c));
+	assert_int_equal(h.puts, 1);
+	assert_false(pthread_equal(h.by, pthread_self()));
+	courier_reopen(c); /* by the thread that writes, before the next profile */
+	sem_post(&h.go);
+	sem_wait(&h.begun);
+	assert_int_equal(h.reopened, 1);
+	assert_true(courier_has_room(c));
+	for (unsigned i = 1; i < COURIER_ROOM; i++)
+		sem_post(&h.go);
+	courier_wait(c);
+	assert_true(courier_is_idle(c));
+	courier_finish(c);
+	assert_int_equal(h.puts, COURIER_ROOM);
+	assert_true(h.in_order);
+	assert_false(h.gave_up);
+	assert_string_equal(h.label, "service_name=x");
+	deliverer_deinit(&d);
+	strings_destroy(strings);
+	sem_destroy(&h.begun);
+	sem_destroy(&h.go);
 }
 
 int main(void)
@@ -286,6 +380,7 @@ int main(void)
 	        cmocka_unit_test(the_service_manager_hears),
 	        cmocka_unit_test(one_outlet_in_trouble_does_not_stop_another),
 	        cmocka_unit_test(metrics_are_escaped_and_complete),
+	        cmocka_unit_test(a_disk_that_hangs_keeps_nobody),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -250,7 +250,7 @@ static void names_of_what_came_and_went_leave_nothing(void **state)
 		assert_int_equal(symbols_name(f->symbols, raw, out, 1), 1);
 		if (i % 1000)
 			continue;
-		strings_forget_passing(f->strings);
+		passed_strings_free(strings_take_passing(f->strings));
 		bytes = bytes ? bytes : strings_bytes(f->strings);
 		assert_int_equal(strings_bytes(f->strings), bytes);
 	}
