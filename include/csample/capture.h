@@ -167,9 +167,12 @@ void capture_release_pending(struct capture *c);
 
 /* One sampler to one worker, without locks: a ring of bytes for snapshots of any size. */
 struct queue;
-/* bytes: a power of two; all of it is faulted in. */
+/* bytes: a power of two, and of whole pages; all of it is faulted in. */
 struct err *queue_create(size_t bytes, struct queue **ret);
 void queue_destroy(struct queue *q);
+/* More than this should not be reserved: an entry of such a size finds its place although others
+ * wait. */
+uint32_t queue_most(const struct queue *q);
 /* Sampler: a snapshot whose ->bytes have room for capacity, NULL when the queue is full. One at a
  * time; not pushing it gives it back. */
 struct snapshot *queue_reserve(struct queue *q, uint32_t capacity);

@@ -8,13 +8,13 @@
 
 /* An entry: this, and the bytes of its snapshot. */
 struct entry {
-	uint64_t size; /* of all three, a multiple of ALIGN */
-	bool skip;     /* nothing more before the end of the ring */
+	uint64_t size; /* of both, a multiple of ALIGN */
 	struct snapshot snap;
 };
 
-/* head and tail count bytes from the beginning and never wrap; an entry never wraps either: one
- * that would is put at the start, and the rest before it is skipped. */
+/* head and tail count bytes from the beginning and never wrap. The ring is mapped twice, one behind
+ * the other, so that an entry may begin anywhere: a thread that is not known yet reserves more than
+ * half of a ring, and gets it whenever that much is free. */
 struct queue {
 	uint8_t *bytes;
 	uint64_t size;
@@ -24,18 +24,38 @@ struct queue {
 	_Atomic bool woken;                 /* the worker was told that we fill up */
 };
 
-#define ALIGN 64 /* room for the head of an entry wherever one may start */
+#define ALIGN         64
+#define SMALLEST_PAGE 4096
+
+/* NULL and errno: no memory. */
+static uint8_t *map_twice(size_t bytes)
+{
+	int rw = PROT_READ | PROT_WRITE;
+	/* Only what is shared can be mapped again; room for both is taken first. */
+	uint8_t *p = mmap(NULL, 2 * bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED)
+		return NULL;
+	if (mmap(p, bytes, rw, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED ||
+	    mremap(p, 0, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, p + bytes) == MAP_FAILED) {
+		int errnum = errno;
+		munmap(p, 2 * bytes);
+		errno = errnum;
+		return NULL;
+	}
+	/* So that no page is faulted in during a pause. */
+	for (size_t i = 0; i < 2 * bytes; i += SMALLEST_PAGE)
+		((volatile uint8_t *)p)[i] = 0;
+	return p;
+}
 
 struct err *queue_create(size_t bytes, struct queue **ret)
 {
-	/* Populated, so that no page is faulted in during a pause. */
-	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-	               MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-	if (p == MAP_FAILED)
+	uint8_t *p = map_twice(bytes);
+	if (!p)
 		return err_errno(errno, "allocate a queue of %zu bytes", bytes);
 	struct queue *q = aligned_alloc(64, (sizeof(*q) + 63) & ~(size_t)63);
 	if (!q) {
-		munmap(p, bytes);
+		munmap(p, 2 * bytes);
 		return &err_nomem;
 	}
 	*q = (struct queue){.bytes = p, .size = bytes};
@@ -47,7 +67,7 @@ void queue_destroy(struct queue *q)
 {
 	if (!q)
 		return;
-	munmap(q->bytes, q->size);
+	munmap(q->bytes, 2 * q->size);
 	free(q);
 }
 
@@ -61,26 +81,18 @@ static struct entry *entry_at(struct queue *q, uint64_t position)
 	return (struct entry *)(q->bytes + (position & (q->size - 1)));
 }
 
+uint32_t queue_most(const struct queue *q)
+{
+	return (uint32_t)(q->size / 4 * 3 - sizeof(struct entry) - ALIGN);
+}
+
 struct snapshot *queue_reserve(struct queue *q, uint32_t capacity)
 {
 	uint64_t head = atomic_load_explicit(&q->head, memory_order_relaxed);
 	uint64_t tail = atomic_load_explicit(&q->tail, memory_order_acquire);
-	uint64_t size = entry_size(capacity);
-	uint64_t to_end = q->size - (head & (q->size - 1));
-	/* The rest is given up at once, even if the start is not free yet: or an entry of more than
-	 * half the ring might find no place in an empty one. */
-	if (size > to_end && to_end <= q->size - (head - tail)) {
-		struct entry *rest = entry_at(q, head);
-		rest->size = to_end;
-		rest->skip = true;
-		head += to_end;
-		to_end = q->size;
-		atomic_store_explicit(&q->head, head, memory_order_release);
-	}
-	if (size > to_end || size > q->size - (head - tail))
+	if (entry_size(capacity) > q->size - (head - tail))
 		return NULL;
 	struct entry *entry = entry_at(q, head);
-	entry->skip = false;
 	entry->snap.bytes = (uint8_t *)(entry + 1);
 	q->reserved_at = head;
 	return &entry->snap;
@@ -104,13 +116,7 @@ const struct snapshot *queue_peek(struct queue *q)
 		atomic_store(&q->woken, false);
 		return NULL;
 	}
-	struct entry *entry = entry_at(q, tail);
-	if (entry->skip) {
-		tail += entry->size;
-		atomic_store_explicit(&q->tail, tail, memory_order_release);
-		return queue_peek(q);
-	}
-	return &entry->snap;
+	return &entry_at(q, tail)->snap;
 }
 
 void queue_pop(struct queue *q)

@@ -57,7 +57,7 @@ static int look(struct sampler *s, struct thread *th, struct snapshot *snap, uin
 
 static void look_at(struct sampler *s, struct thread *th)
 {
-	uint32_t capacity = sampler_capacity(s->shared, th, 0);
+	uint32_t capacity = sampler_capacity(s, th, 0);
 	struct snapshot *snap = queue_reserve(s->queue, capacity);
 	if (!snap) {
 		sampler_lost(s, LOSS_QUEUE, 1);

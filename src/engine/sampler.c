@@ -121,16 +121,17 @@ static int capture_tick(struct sampler *s, struct thread *th, const struct tick 
 	return capture_stop(&s->capture, tick->tid, th, snap, capacity);
 }
 
-uint32_t sampler_capacity(const struct sampling *sh, struct thread *th, uint64_t sp)
+uint32_t sampler_capacity(const struct sampler *s, struct thread *th, uint64_t sp)
 {
-	uint32_t bytes = STACK_WIDE_COPY;
+	uint32_t most = queue_most(s->queue), bytes = STACK_WIDE_COPY;
 	if (th && atomic_load_explicit(&th->learned, memory_order_relaxed)) {
 		uint32_t predicted = capture_stack_bytes(th, sp);
 		bytes = atomic_load_explicit(&th->copy_bytes, memory_order_relaxed);
 		if (bytes < predicted)
 			bytes = predicted;
 	}
-	return bytes + STACK_OTHER_COPY + (sh->gathers ? GATHER_MAX_COPY : 0);
+	bytes += STACK_OTHER_COPY + (s->shared->gathers ? GATHER_MAX_COPY : 0);
+	return bytes < most ? bytes : most;
 }
 
 static bool is_target(void *arg, pid_t pid)
@@ -153,7 +154,7 @@ static void handle_tick(struct sampler *s, const struct tick *tick)
 	struct thread *th = threads_find(sh->threads, tick->tid);
 	if (th && th->space->pid != tick->pid)
 		th = NULL; /* its number was given out again */
-	uint32_t capacity = sampler_capacity(sh, th, tick->regs.r[REG_SP]);
+	uint32_t capacity = sampler_capacity(s, th, tick->regs.r[REG_SP]);
 	struct snapshot *snap = queue_reserve(s->queue, capacity);
 	if (!snap) {
 		sampler_lost(s, LOSS_QUEUE, 1);

@@ -107,7 +107,7 @@ static inline void sampler_rest(struct sampler *s)
 /* Adds wall time and what the thread has slept through to a snapshot; th is held. */
 void sampler_add_wall(struct thread *th, struct snapshot *snap, uint64_t now);
 /* Room for the bytes of a snapshot of th (NULL: not known yet). */
-uint32_t sampler_capacity(const struct sampling *sh, struct thread *th, uint64_t sp);
+uint32_t sampler_capacity(const struct sampler *s, struct thread *th, uint64_t sp);
 /* urgent: the worker should look at once. */
 void sampler_push(struct sampler *s, struct snapshot *snap, bool urgent);
 

@@ -6,11 +6,13 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+import urllib.request
 
 import measure
 import tools
@@ -65,6 +67,35 @@ def looping(pid, *options):
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def metrics(port):
+    text = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10).read().decode()
+    return dict(line.rsplit(" ", 1) for line in text.splitlines() if line[:1] != "#")
+
+
+def rotations(report, pid):
+    """What an end of an interval, and writing its profile, keeps from being looked at."""
+    port = free_port()
+    options = ["--loop", "1s", "-o", OUT / "loop-files-%n.pb.gz", "--keep", "3", "--store", OUT / "loop-store",
+               "--listen", f"127.0.0.1:{port}"]
+    with looping(pid, *options) as process:
+        time.sleep(8 if QUICK else 20)
+        said = metrics(port)
+        lost = sum(float(v) for k, v in said.items() if k.startswith(("csample_lost_total{reason=\"queue",
+                                                                      "csample_lost_total{reason=\"merged")))
+        assert process.poll() is None
+    for path in OUT.glob("loop-files-*"):
+        path.unlink()
+    report.at_most(f"longest end of an interval, of {said['csample_rotations_total']}",
+                   1000 * float(said["csample_rotation_max_seconds"]), 10, "ms", 2,
+                   f"{lost:.0f} of {said['csample_samples_total']} ticks lost to a full queue, or merged")
+
+
 def case_loop(report):
     report.heading("record --loop 10s --push of a busy CPython at 100 Hz")
     cycles, window = (2, 1.0) if QUICK else (6, 2.0)
@@ -78,6 +109,8 @@ def case_loop(report):
             time.sleep(10 if QUICK else 20)
             share = (measure.cpu_seconds(process.pid) - before) / (time.monotonic() - then)
             report.at_most("own CPU once it runs, of a core", 100 * share, 1, "%", 2, f"{Sink.taken - taken} pushes")
+
+        rotations(report, program.pid)
 
         @contextlib.contextmanager
         def attached():
@@ -120,6 +153,8 @@ def case_loop_long(report):
     warm = len(memory) // 5
     report.at_most(f"growth after warm-up, {rotations} profiles, {stats['processes']} processes",
                    (max(memory[warm:]) - max(memory[:warm])) / 1024, 1, "MiB", 2, f"{memory[-1] / 1024:.1f} MiB at the end")
+    report.line("ticks lost to a full queue, of those of samples", stats["errors"].get("queue_full", 0), "", None,
+                f"{stats['samples']} samples, {stats['lost']} lost in all", "")
     report.at_most("descriptors, most of the last half over most of the first", max(files[len(files) // 2:]),
                    1.2 * max(files[:len(files) // 2]) + 10, "", 0)
     share = stats["profile_cpu_seconds"] / stats["target_cpu_seconds"]

@@ -58,23 +58,26 @@ static void refuses_when_full_and_recovers(void **state)
 	queue_destroy(q);
 }
 
-/* Room for one at a time, wherever in the ring the last one ended. */
+/* Room for a large one, wherever in the ring the last one ended, and although one waits. */
 static void takes_more_than_half_of_itself(void **state)
 {
 	(void)state;
 	struct queue *q;
 	assert_null(queue_create(BYTES, &q));
 	for (pid_t i = 0; i < 100; i++) {
-		struct snapshot *snap = queue_reserve(q, BYTES / 2 + 10000);
-		if (!snap) { /* what was given up is the worker's to step over */
-			assert_null(queue_peek(q));
-			snap = queue_reserve(q, BYTES / 2 + 10000);
-		}
+		uint32_t most = queue_most(q);
+		assert_true(most > BYTES / 2);
+		struct snapshot *snap = queue_reserve(q, most);
 		assert_non_null(snap);
 		snap->tid = i;
-		snap->n_bytes = BYTES / 2 - 3000 * (unsigned)(i % 7);
+		snap->n_bytes = BYTES / 5 - 3000 * (unsigned)(i % 7);
+		memset(snap->bytes, i, most);
 		queue_push(q, snap);
-		assert_int_equal(queue_peek(q)->tid, i);
+		if (!i)
+			continue; /* one always waits: that must not cost the next its room */
+		assert_int_equal(queue_peek(q)->tid, i - 1);
+		assert_int_equal(queue_peek(q)->bytes[0], i - 1);
+		assert_int_equal(queue_peek(q)->bytes[queue_peek(q)->n_bytes - 1], i - 1);
 		queue_pop(q);
 	}
 	queue_destroy(q);
