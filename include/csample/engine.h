@@ -70,6 +70,9 @@ void engine_destroy(struct engine *e);
 /* What the user should know of how samples are taken, NULL if all is as asked for: "perf events are
  * refused (...): ...". */
 const char *engine_note(const struct engine *e);
+/* What engine_start() needs to know and takes its time to find out; it will then need but little.
+ * Optional. */
+void engine_prepare(struct engine *e);
 struct err *engine_start(struct engine *e);
 /* Samples one more process, also while sampling is under way. The target becomes the engine's. What
  * it has used so far does not count. ERR_GONE, or there are too many: it is closed then. */
@@ -83,7 +86,7 @@ bool engine_poll(struct engine *e, int timeout_ms);
  * sampled, and what the targets use does not count. False when a thread that was asked to stop has
  * not yet: sampling goes on, and we must not be suspended. Waits for 2 s at most. */
 bool engine_hold(struct engine *e);
-/* Sampling goes on after engine_hold(). */
+/* Sampling goes on after engine_hold(); or, instead, engine_stop() ends it: it ended then. */
 void engine_resume(struct engine *e);
 /* Ends sampling and works off the rest. */
 void engine_stop(struct engine *e);

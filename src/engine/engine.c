@@ -41,7 +41,10 @@ static struct err *start_samplers(struct engine *e)
 	return err;
 }
 
-struct err *engine_start(struct engine *e)
+/* Of this program. The worker has its priority while there are any. */
+static unsigned n_running;
+
+void engine_prepare(struct engine *e)
 {
 	for (size_t i = 0; i < e->processes.n; i++)
 		process_rescan_threads(e, e->processes.items[i], e->config.until_exec);
@@ -51,6 +54,12 @@ struct err *engine_start(struct engine *e)
 	for (size_t i = 0; i < e->processes.n; i++)
 		if (e->processes.items[i]->decoding)
 			decoding_refresh(e->processes.items[i]->decoding);
+	engine_prepare_images(e);
+}
+
+struct err *engine_start(struct engine *e)
+{
+	engine_prepare(e);
 	for (size_t i = 0; i < e->processes.n && !e->config.until_exec; i++)
 		process_read_baseline(e, e->processes.items[i]);
 	getrusage(RUSAGE_SELF, &e->self_start);
@@ -58,7 +67,8 @@ struct err *engine_start(struct engine *e)
 	e->start_ticks = ticks_since_boot();
 	e->rescan_ns = e->start_ns;
 	/* The worker should get its turn on a busy machine; what it uses in all stays the same. */
-	setpriority(PRIO_PROCESS, 0, -5);
+	if (!n_running++)
+		setpriority(PRIO_PROCESS, 0, -5);
 	struct err *err = start_samplers(e);
 	if (err)
 		return err;
@@ -298,16 +308,10 @@ void engine_stop(struct engine *e)
 	if (e->abandoned)
 		log_warn("a sampler thread does not end (its CPU is kept by others); going on "
 		         "without it");
-	e->stop_ns = now_ns();
-	/* Together, so that they agree. */
-	for (size_t i = 0; i < threads_count(e->shared.threads); i++) {
-		struct thread *th = threads_at(e->shared.threads, i);
-		if (!thread_cpu_ns(th, &th->final_ns))
-			th->final_ns = 0;
-	}
-	for (size_t i = 0; i < e->processes.n; i++)
-		if (!e->processes.items[i]->ended)
-			process_read_clock(e, e->processes.items[i]);
+	/* What is used after a hold is not ours to count. */
+	if (!e->hold_ns)
+		engine_note_clocks(e);
+	e->stop_ns = e->hold_ns ? e->hold_ns : now_ns();
 	engine_drain_sideband(e);
 	note_ended(e); /* after the clocks: what is in a parent's sum must not count as alive */
 	drain_queues(e);
@@ -315,7 +319,8 @@ void engine_stop(struct engine *e)
 	process_sweep(e);
 	e->stopped = true;
 	settle_threads(e);
-	setpriority(PRIO_PROCESS, 0, 0);
+	if (!--n_running)
+		setpriority(PRIO_PROCESS, 0, 0);
 	if (atomic_load(&e->shared.rt_lost))
 		log_warn("a sampler ran longer than it may at real-time priority and went on "
 		         "without it");

@@ -29,10 +29,8 @@ static void let_samplers_go(struct engine *e)
 	}
 }
 
-/* As of now, for what is to be left out later. */
-static void note_clocks(struct engine *e)
+void engine_note_clocks(struct engine *e)
 {
-	e->hold_ns = now_ns();
 	for (size_t i = 0; i < threads_count(e->shared.threads); i++) {
 		struct thread *th = threads_at(e->shared.threads, i);
 		if (!thread_cpu_ns(th, &th->final_ns))
@@ -60,7 +58,8 @@ bool engine_hold(struct engine *e)
 		}
 		usleep(500);
 	}
-	note_clocks(e);
+	e->hold_ns = now_ns();
+	engine_note_clocks(e); /* for what is to be left out later */
 	return true;
 }
 

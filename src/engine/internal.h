@@ -97,6 +97,10 @@ struct engine {
 #define MAX_PROCESSES 16384
 #define FEW           8 /* processes: what is done for each of so many costs nothing */
 
+/* hold.c */
+/* All clocks as of now, those of threads into final_ns: together, so that they agree. */
+void engine_note_clocks(struct engine *e);
+
 /* setup.c */
 /* Online CPUs, at most max; returns how many. */
 size_t engine_online_cpus(int *cpus, size_t max);

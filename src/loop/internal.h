@@ -132,6 +132,7 @@ struct loop {
 	uint64_t naming_max_ns, rotation_max_ns;
 	uint64_t rebuilds, rate_changes;
 	uint64_t looked_ns, away_max_ns; /* at the queues; the longest time without that */
+	uint64_t pause_max_ns;           /* in which nothing was sampled, for a new line's sake */
 	bool cutting;
 	bool named;     /* all that has been sampled */
 	bool slow_told; /* that profiles are delivered slower than intervals end */

@@ -121,6 +121,8 @@ void loop_metrics(struct loop *l, struct strbuf *b)
 	one(b, "rotations_total", "counter", "Intervals that have ended.", (double)l->sequence);
 	one(b, "rebuilds_total", "counter", "How often names and files were read anew.",
 	    (double)l->rebuilds);
+	one(b, "rebuild_pause_max_seconds", "gauge", "The longest time without sampling for that.",
+	    (double)l->pause_max_ns / 1e9);
 	one(b, "rotation_max_seconds", "gauge", "The longest end of an interval.",
 	    (double)l->rotation_max_ns / 1e9);
 	one(b, "worker_away_max_seconds", "gauge",

@@ -212,8 +212,16 @@ struct err *rotate_rebuild(struct loop *l)
 	}
 	log_debug(LOG_TARGET, "names and files are read anew, of %zu processes", n);
 	struct stats stats;
-	engine_stop(l->line.engine);
+	/* All that takes its time is done while the old line samples on. */
+	engine_poll(l->line.engine, 0);
+	engine_prepare(next.engine);
+	engine_poll(l->line.engine, 0);
+	uint64_t start = now_ns();
+	engine_hold(l->line.engine); /* if it cannot be, some is sampled twice */
 	err = engine_start(next.engine);
+	if (now_ns() - start > l->pause_max_ns)
+		l->pause_max_ns = now_ns() - start;
+	engine_stop(l->line.engine);
 	engine_get_stats(l->line.engine, &stats);
 	complete(l, &stats);
 	clerk_before_cut(l);

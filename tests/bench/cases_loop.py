@@ -153,8 +153,8 @@ def case_loop_long(report):
     warm = len(memory) // 5
     report.at_most(f"growth after warm-up, {rotations} profiles, {stats['processes']} processes",
                    (max(memory[warm:]) - max(memory[:warm])) / 1024, 1, "MiB", 2, f"{memory[-1] / 1024:.1f} MiB at the end")
-    report.line("ticks lost to a full queue, of those of samples", stats["errors"].get("queue_full", 0), "", None,
-                f"{stats['samples']} samples, {stats['lost']} lost in all", "")
+    report.line("ticks lost to a full queue", str(stats["errors"].get("queue_full", 0)),
+                f"{stats['samples']} samples, {stats['lost']} lost in all")
     report.at_most("descriptors, most of the last half over most of the first", max(files[len(files) // 2:]),
                    1.2 * max(files[:len(files) // 2]) + 10, "", 0)
     share = stats["profile_cpu_seconds"] / stats["target_cpu_seconds"]

@@ -52,6 +52,14 @@ def loop(start, tmp_path):
     return lambda *options, **popen: Loop(start, tmp_path, *options, **popen)
 
 
+def cpu_seconds(pid):
+    return int(pathlib.Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / NS
+
+
+def stat_state(pid):
+    return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+
+
 def total(profile, value):
     return sum(node[2 + value] for node in profile["nodes"])
 
@@ -197,13 +205,23 @@ def test_an_output_in_trouble_is_told_when_that_changes(loop, start, workload, t
 
 
 def test_names_and_files_read_anew(loop, workload):
-    """With hardly any memory allowed all is made anew again and again: nothing is lost by it."""
+    """With hardly any memory allowed all is made anew again and again: nothing is lost by it, nor counted twice."""
     target = workload("split")
+    os.kill(target.pid, signal.SIGSTOP)  # so that what it uses is what it uses meanwhile
+    wait_until(lambda: stat_state(target.pid) == "T", what="the target stopped")
+    before = cpu_seconds(target.pid)
     run = loop("-p", target.pid, "--loop-any", "100ms", "--loop-memory", "1k", "--max-overhead", "off",
                "--debug", "target", "-r", "500")
-    for _ in range(3):
+    run.wait_for("sampling;")
+    os.kill(target.pid, signal.SIGCONT)
+    for _ in range(5):
         run.wait_for("read anew")
+    os.kill(target.pid, signal.SIGSTOP)
+    wait_until(lambda: stat_state(target.pid) == "T", what="the target stopped")
+    used = cpu_seconds(target.pid) - before
     profiles, stats, _ = run.finish()
+    # The new line samples before the old one has worked off what it had.
+    assert 0.5 * used < stats["target_cpu_seconds"] <= used + 0.001
     assert sum(total(p, 0) for p in profiles) == stats["samples"]
     assert abs(stats["profile_cpu_seconds"] - stats["target_cpu_seconds"]) < 0.01
     assert sum(p["meta"].get("lost", 0) for p in profiles) == stats["lost"]
