@@ -104,7 +104,7 @@ static struct err *unknown_long(const struct command *command, const char *word,
 	const char *near = suggest(name, names, n);
 	if (near)
 		return err_new(ERR_USAGE, "no option --%s; did you mean --%s?", name, near);
-	return err_new(ERR_USAGE, "no option --%s; see csample %s --help", name, command->name);
+	return err_new(ERR_USAGE, "no option --%s; see csample %s --help=all", name, command->name);
 }
 
 /* The row of a long name or its unambiguous beginning. */
@@ -184,7 +184,7 @@ static struct err *parse_short(struct cursor *c, const char *letters)
 			if (option_rows[i].letter == *letters && takes(c->command, &option_rows[i]))
 				row = &option_rows[i];
 		if (!row)
-			return err_new(ERR_USAGE, "no option -%c; see csample %s --help", *letters,
+			return err_new(ERR_USAGE, "no option -%c; see csample %s --help=all", *letters,
 			               c->command->name);
 		if (!row->arg || row->value) {
 			struct err *err = apply(row, row->value, c->opt);

@@ -49,6 +49,8 @@ def test_version(csample):
     ("tpo", "did you mean 'top'"),
     ("1234", "csample record -p 1234"),
     ("record 1234", "csample record -p 1234"),
+    ("record --bogus", "csample record --help=all"),
+    ("record -p 1 -Z", "csample record --help=all"),
     ("record -p 1 -r 0", "--rate"),
     ("record -p 1 -r 10001", "--rate"),
     ("record -p 1 -d 30x", "--duration"),
