@@ -90,12 +90,12 @@ static void look_for_candidates(struct decoding *p)
 	const struct maps *maps = &p->target->maps;
 	for (size_t i = 0; i < p->candidates.n; i++)
 		p->candidates.items[i].seen = false;
-	const struct image *last = NULL;
+	const struct mapping *last = NULL;
 	for (size_t i = 0; i < maps->n; i++) {
 		const struct mapping *m = &maps->items[i];
-		if (!m->image || m->image == last)
+		if (!m->image || (last && m->image == last->image && m->bias == last->bias))
 			continue;
-		last = m->image;
+		last = m;
 		uint64_t bits = recognise(p->decoder, m->image);
 		for (unsigned k = 0; all_runtimes[k] && k < 63; k++)
 			if (bits & 2ULL << k)
@@ -241,12 +241,22 @@ const struct runtime_ops *attach_pending(const struct decoding *p)
 	return NULL;
 }
 
+/* V8 maps its builtins once more, from the same file. */
+static bool is_attached_elsewhere(const struct decoding *p, const struct candidate *c)
+{
+	const struct attached_list *live = atomic_load(&p->live);
+	for (size_t i = 0; i < live->n; i++)
+		if (live->items[i]->rt->ops == c->ops && live->items[i]->rt->image == c->img)
+			return true;
+	return false;
+}
+
 size_t decoding_unattached(const struct decoding *p, struct unattached *ret, size_t max)
 {
 	size_t n = 0;
 	for (size_t i = 0; i < p->candidates.n && n < max; i++) {
 		const struct candidate *c = &p->candidates.items[i];
-		if (!c->settled || c->why)
+		if ((!c->settled || c->why) && !is_attached_elsewhere(p, c))
 			ret[n++] = (struct unattached){c->ops, c->why};
 	}
 	return n;

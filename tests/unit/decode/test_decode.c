@@ -29,7 +29,8 @@ static struct fake {
 static struct err *attach(struct fake *f, const struct runtime_ops *ops, struct target *t,
                           struct image *img, uint64_t bias, struct runtime **ret)
 {
-	assert_int_equal(bias, BIAS);
+	if (bias != BIAS)
+		return err_new(ERR_FORMAT, "mapped in part here");
 	f->attached++;
 	if (f->unsupported)
 		return err_new(ERR_UNSUPPORTED, "version 0.1");
@@ -418,6 +419,22 @@ static void inlined_machinery_is_hidden(void **state)
 	decoding_close(p);
 }
 
+static void a_part_mapped_elsewhere_is_not_told(void **state)
+{
+	struct world *w = *state;
+	struct unattached un[4];
+	w->mappings[0].bias = 2 * BIAS;
+	struct decoding *p = decoding_open(w->decoder, &w->target);
+	decoding_refresh(p);
+	assert_int_equal(decoding_unattached(p, un, 4), 4); /* two runtimes, two places */
+	fakes[0].ready = true;
+	refresh_until(p, &fakes[0].attached, fakes[0].attached + 1);
+	assert_int_equal(decoding_unattached(p, un, 4), 2);
+	assert_ptr_equal(un[0].ops, &fake1);
+	assert_ptr_equal(un[1].ops, &fake1);
+	decoding_close(p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -430,6 +447,8 @@ int main(void)
 	        cmocka_unit_test_setup_teardown(evaluators_without_frames, setup, teardown),
 	        cmocka_unit_test_setup_teardown(inlined_machinery_is_hidden, setup, teardown),
 	        cmocka_unit_test_setup_teardown(only_runtimes, setup_none, teardown),
+	        cmocka_unit_test_setup_teardown(a_part_mapped_elsewhere_is_not_told, setup,
+	                                        teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
