@@ -207,7 +207,8 @@ TOLD = {
     "interp.code_generation": "interpreter_state.code_object_generation",
     "lock.locked": "interpreter_state.gil_runtime_state_locked-interpreter_state.gil_runtime_state",
     "lock.holder": "interpreter_state.gil_runtime_state_holder-interpreter_state.gil_runtime_state",
-    "lock.enabled": "interpreter_state.gil_runtime_state_enabled-interpreter_state.gil_runtime_state",
+    # Alone of its kind relative to the lock itself; only free-threaded builds tell it.
+    "lock.enabled": "interpreter_state.gil_runtime_state_enabled",
     "thread.prev": "thread_state.prev",
     "thread.next": "thread_state.next",
     "thread.interp": "thread_state.interp",
