@@ -268,7 +268,7 @@ def record(argv, reports, prefix, check, folder, *options):
 
 def record_python(name):
     python = pythons.find(name)
-    folder = ROOT / f"tests/snapshots/cpython-{python.version}{'t' if python.free_threaded else ''}-{python.source}"
+    folder = ROOT / f"tests/snapshots/cpython-{python.shown}-{python.source}"
     isolate(python.exe, python.prefix, "shapes.py")
     exe = python.exe if str(python.prefix) == "/usr" else pathlib.Path("/opt/python") / python.exe.relative_to(python.prefix)
     report = pathlib.Path("/opt/report.json")

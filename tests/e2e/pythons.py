@@ -6,9 +6,9 @@ pythons.py          lists them all, downloading what can be had
 pythons.py 3.14     prints the path of that one; exit status 77 and the reason if it is not to be had
 
 A name is a minor version ("3.14", "3.14t": the first source that has it) or a version at a source
-("3.13@sid"). Packages are downloaded and checked by apt itself, as the user who runs the tests, with
-apt's own directories in a cache folder, and are unpacked there; nothing is installed. They bring
-their own C library, so that they also run on a Debian older than theirs.
+("3.13@sid", "3.14@tailcall"). Packages are downloaded and checked by apt itself, as the user who
+runs the tests, with apt's own directories in a cache folder, and are unpacked there; nothing is
+installed. They bring their own C library, so that they also run on a Debian older than theirs.
 """
 import contextlib
 import dataclasses
@@ -25,13 +25,16 @@ import time
 
 # The order in which one minor version is looked for; "system" is the distribution's own.
 SOURCES = ("pyenv", "system", "trixie", "sid")
+# Builds out of the ordinary: each is itself only when asked for by this name.
+SPECIAL = ("tailcall",)
 SUITES = {"3.13": ("trixie", "sid"), "3.14": ("sid",), "3.15": ("sid",)}
 MINORS = ("3.6", "3.7", "3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15")
-# Every build worth a test run of its own. No source that apt reaches has free-threaded builds: they
-# are found when someone has installed one.
-ALL = (*MINORS, "3.11@system", "3.13@trixie", "3.13@sid", "3.13t", "3.14t", "3.15t")
+# What no suite has, and scripts/build-pythons makes.
+BUILT = ("3.13t", "3.14t", "3.15t", "3.14@tailcall")
+# Every build worth a test run of its own.
+ALL = (*MINORS, "3.11@system", "3.13@trixie", "3.13@sid", *BUILT)
 # What a test runs on that would take too long on all of them with sanitizers as well.
-CHOSEN = ("3.6", "3.10", "3.12", "3.15") if os.environ.get("CSAMPLE_SAN") else ALL
+CHOSEN = ("3.6", "3.10", "3.12", "3.15", "3.14t") if os.environ.get("CSAMPLE_SAN") else ALL
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 PACKAGES = ("python{0}-minimal", "libpython{0}-minimal", "libpython{0}-stdlib", "libc6", "libgcc-s1",
@@ -58,11 +61,16 @@ class Python:
         return ".".join(self.version.split(".")[:2]) + ("t" if self.free_threaded else "")
 
     @property
+    def shown(self):
+        """As csample tells its version."""
+        return self.version + ("t" if self.free_threaded else "")
+
+    @property
     def prefix(self):
         return self.exe.parent.parent
 
     def __str__(self):
-        return f"{self.version}{'t' if self.free_threaded else ''}@{self.source}"
+        return f"{self.shown}@{self.source}"
 
 
 def cache():
@@ -86,6 +94,11 @@ def ask(exe, source):
     return Python(words[0], source, pathlib.Path(words[2].strip()), words[1] == "1")
 
 
+def built(name):
+    """Where scripts/build-pythons installs it; the file "whole" is made last."""
+    return cache() / f"built-{name.replace('@', '-')}"
+
+
 @functools.lru_cache(None)
 def installed():
     """What is on this machine. $CSAMPLE_PYTHONS (paths with ':') comes first."""
@@ -96,6 +109,11 @@ def installed():
     with contextlib.suppress(PermissionError):
         for folder in sorted(pyenv.glob("versions/[23].*")):
             found.append(ask(folder / f"bin/python{folder.name[0]}", "pyenv"))
+    for name in BUILT:
+        prefix = built(name)
+        if (prefix / "whole").exists():
+            minor, _, source = name.partition("@")
+            found.append(ask(prefix / f"bin/python{minor}", source or "built"))
     for folder in ("/usr/bin", "/usr/local/bin"):
         for exe in sorted(pathlib.Path(folder).iterdir()):
             if re.fullmatch(r"python(2\.7|3\.\d+t?)", exe.name):
@@ -135,12 +153,12 @@ def run(command, timeout, **options):
 class Apt:
     """apt-get with directories of its own: needs no root and changes nothing of the system's."""
 
-    def __init__(self, folder, suites):
+    def __init__(self, folder, suites, kind="deb"):
         self.folder = folder
         for name in ("lists/partial", "archives/partial", "etc"):
             (folder / name).mkdir(parents=True, exist_ok=True)
         (folder / "status").touch()
-        sources = "".join(f"deb [signed-by={KEYRING}] {mirror()} {suite} main\n" for suite in suites)
+        sources = "".join(f"{kind} [signed-by={KEYRING}] {mirror()} {suite} main\n" for suite in suites)
         (folder / "etc/sources.list").write_text(sources)
         options = {
             "Dir::State": folder, "Dir::State::status": folder / "status",
@@ -164,6 +182,9 @@ class Apt:
 
     def download(self, suite, names, folder):
         run([*self.command, "download", *(f"{name}/{suite}" for name in names)], timeout=300, cwd=folder)
+
+    def source(self, suite, name, folder):
+        run([*self.command, "source", "--download-only", f"{name}/{suite}"], timeout=600, cwd=folder)
 
 
 @contextlib.contextmanager
@@ -271,10 +292,13 @@ def embedding(python):
 def find(name):
     """The interpreter of that name; Missing says why there is none."""
     minor, _, source = name.partition("@")
-    there = [p for p in installed() if p.minor == minor and source in ("", p.source)]
+    there = [p for p in installed() if p.minor == minor and
+             (p.source == source if source else p.source not in SPECIAL)]
     if there:
         return there[0]
     suites = [suite for suite in SUITES.get(minor, ()) if source in ("", suite)]
+    if name in BUILT:
+        raise Missing(f"CPython {name} is not installed; scripts/build-pythons builds it")
     if not suites:
         raise Missing(f"CPython {name} is not installed, and no suite of Debian's has it")
     reasons = []

@@ -204,7 +204,7 @@ def test_python_of_a_core_is_what_python_said(name, dump, crash, tmp_path):
     core, _ = crash(python.exe, "-s", "-S", SHAPES, report, until=report.exists, env=ENVIRONMENT)
     dumped, err = dump(core, "--native=none")
     assert not err
-    assert dumped["runtimes"] == [{"name": "python", "version": python.version}]
+    assert dumped["runtimes"] == [{"name": "python", "version": python.shown}]
     assert_stacks(dumped, json.loads(report.read_text()))
 
 

@@ -51,7 +51,7 @@ def test_interpreters(name, start, csample):
     python = pythons.require(name)
     process = start(python.exe, "-c", BLOCKED)
     process.wait_for("ready")
-    check_found(csample, process.pid, python.version + ("t" if python.free_threaded else ""))
+    check_found(csample, process.pid, python.shown)
 
 
 def test_python_2_gives_native_frames(start, csample):

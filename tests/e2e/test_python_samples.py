@@ -15,8 +15,9 @@ PROGRAMS = ROOT / "tests/workloads/python"
 SECONDS = float(os.environ.get("PYTHON_SECONDS", "1"))
 # The ways in which releases lay out their frames; what does not depend on that is tested on FEW. Two where
 # only memory errors are looked for.
-VERSIONS = ("3.8", "3.12") if SAN else ("3.6", "3.8", "3.10", "3.11", "3.12", "3.13", "3.15")
-FEW = ("3.12",) if SAN else ("3.8", "3.11", "3.14")
+VERSIONS = ("3.8", "3.12") if SAN else ("3.6", "3.8", "3.10", "3.11", "3.12", "3.13", "3.15",
+                                                 "3.13t", "3.14t", "3.14@tailcall")
+FEW = ("3.12",) if SAN else ("3.8", "3.11", "3.14", "3.14t")
 FRAME = re.compile(r"(?s)(.*) \(([^()]*):(\d+)\)")
 
 

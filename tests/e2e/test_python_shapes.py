@@ -65,7 +65,8 @@ def test_dump(csample, frozen, python):
         if not thread["name"].startswith("sub-"):
             assert names[tid] == {"main": "MainThread"}.get(thread["name"], thread["name"])
     assert all(t["rooted"] for t in report["threads"] if t["tid"] in truth)
-    assert not any(t["gil"] or t["active"] for t in report["threads"] if t["tid"] in truth)
+    assert not any(t.get("gil") or t["active"] for t in report["threads"] if t["tid"] in truth)
+    assert all(("gil" in t) != python.free_threaded for t in report["threads"] if t["tid"] in truth)
     assert "python" not in err, err
 
 
