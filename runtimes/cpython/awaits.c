@@ -77,10 +77,11 @@ static uint64_t awaited(struct py *py, struct rmem *rm, uint64_t generator, uint
 	return value & ~(uint64_t)l->tag_mask;
 }
 
-static int64_t last_instruction(struct py *py, struct rmem *rm, uint64_t frame, uint64_t code)
+static int64_t last_instruction(struct py *py, struct rmem *rm, uint64_t frame, uint64_t code,
+                                uint32_t entry)
 {
 	const struct py_layout *l = &py->layout;
-	uint64_t at;
+	uint64_t at, tlbc;
 	if (!py_read_field(rm, frame, l->frame.instr, &at))
 		return -1;
 	switch (l->instr) {
@@ -92,6 +93,8 @@ static int64_t last_instruction(struct py *py, struct rmem *rm, uint64_t frame, 
 	case INSTR_CURRENT:
 		break;
 	}
+	if (py_read_field(rm, frame, l->frame.tlbc_index, &tlbc) && tlbc)
+		return py_bytecode_offset(py, rm, code, entry, at, tlbc);
 	return (int64_t)(at - code - l->code.bytecode.at);
 }
 
@@ -125,8 +128,8 @@ size_t py_await_chain(struct py *py, struct rmem *rm, uint64_t coroutine, struct
 		if (!entry)
 			break;
 		py_code_qualify(py, &live, entry, frame);
-		int64_t lasti = last_instruction(py, rm, frame, code);
-		if (lasti < py_code_first_traceable(py->codes, entry))
+		int64_t lasti = last_instruction(py, rm, frame, code, entry);
+		if (lasti != PY_LASTI_UNKNOWN && lasti < py_code_first_traceable(py->codes, entry))
 			lasti = -1; /* not begun */
 		struct raw_frame raw = {.addr = entry,
 		                        .aux = py_code_line(py->codes, entry, lasti)};

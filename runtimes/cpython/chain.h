@@ -8,8 +8,6 @@
 
 #include "layout.h"
 
-#define PY_MAX_BYTECODE (1 << 20) /* bytes of one code object */
-
 /* A snapshot, and the region that answered last: most questions are about its neighbourhood. */
 struct py_view {
 	const struct snapshot *snap;

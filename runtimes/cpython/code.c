@@ -416,7 +416,7 @@ int64_t py_code_first_traceable(struct py_codes *c, uint32_t entry)
 uint32_t py_code_line(struct py_codes *c, uint32_t entry, int64_t lasti)
 {
 	const struct code *code = code_at(c, entry);
-	if (!code)
+	if (!code || lasti == PY_LASTI_UNKNOWN)
 		return 0;
 	return (uint32_t)py_line_of(code->ranges, code->n_ranges, lasti, code->firstlineno);
 }

@@ -6,6 +6,7 @@
 
 #include <csample/mem.h>
 
+#include "objects.h"
 #include "version.h"
 
 static struct err *attach(struct target *t, struct image *img, uint64_t bias, struct runtime **ret)
@@ -25,6 +26,8 @@ static struct err *attach(struct target *t, struct image *img, uint64_t bias, st
 	py->strings = t->strings;
 	py->threads = py_threads_create();
 	py->codes = py_codes_create(t->strings);
+	if (field_known(layout.code.tlbc))
+		py->bytecodes = py_bytecodes_create();
 	py->thread_names = py_thread_names_create();
 	err_free(py_threads_refresh(py)); /* none yet is no error */
 	*ret = &py->base;
@@ -51,13 +54,24 @@ static void destroy(struct runtime *rt)
 	struct py *py = py_of(rt);
 	py_threads_destroy(py->threads);
 	py_codes_destroy(py->codes);
+	py_bytecodes_destroy(py->bytecodes);
 	py_thread_names_destroy(py->thread_names);
 	free(py);
 }
 
+/* A free-threaded build may be told to have a lock (PYTHON_GIL=1), or come to have one by importing
+ * an extension that needs it. */
 static bool has_lock(struct runtime *rt)
 {
-	return !py_of(rt)->layout.free_threaded;
+	struct py *py = py_of(rt);
+	const struct py_layout *l = &py->layout;
+	uint64_t interp, lock, enabled;
+	if (!l->free_threaded)
+		return true;
+	struct rmem *rm = rt->target ? rt->target->rm : NULL;
+	return rm && py_read(rm, py->roots.head, &interp, sizeof(interp)) &&
+	       py_read_field(rm, interp, l->interp.lock, &lock) &&
+	       py_read_field(rm, lock, l->lock.enabled, &enabled) && enabled;
 }
 
 /* As landmarks.c and find.c look for them. */

@@ -6,7 +6,8 @@
  *   gather.c     which regions, in the pause                     predictions per thread, young.c
  *   walk.c       snapshot -> frames and groups                   chain.c
  *   code.c       code object -> entry with names and lines       guard.c settled.c qualnames.c
- *   lines.c      line tables                                     names.c: strings
+ *   bytecode.c   instruction -> offset in its code, in copies    lines.c: line tables
+ *   names.c      strings
  *   objects.c    dicts, ints, lists, instances                   repr.c literals.c locals.c
  *   tasks.c      asyncio's tasks, what they await                awaits.c threadnames.c
  */
@@ -28,8 +29,9 @@ struct py_roots {
 	uint32_t hexversion; /* 0x030C01F0; micro and level may be 0 */
 };
 
-struct py_threads; /* threads.c: tid -> thread states, and what gather predicts */
-struct py_codes;   /* code.c */
+struct py_threads;   /* threads.c: tid -> thread states, and what gather predicts */
+struct py_codes;     /* code.c */
+struct py_bytecodes; /* bytecode.c */
 
 struct py {
 	struct runtime base; /* first */
@@ -37,6 +39,7 @@ struct py {
 	struct py_roots roots;
 	struct py_threads *threads;
 	struct py_codes *codes;
+	struct py_bytecodes *bytecodes; /* NULL: nothing is remembered */
 	struct py_thread_names *thread_names;
 	struct strings *strings; /* target->strings */
 };
@@ -95,7 +98,7 @@ void py_walk(struct runtime *rt, const struct snapshot *snap, struct runtime_sta
 struct py_frame_at {
 	uint64_t addr;  /* of the frame struct */
 	uint64_t code;  /* code object, untagged */
-	int64_t lasti;  /* byte offset of the running instruction; < 0: not started */
+	int64_t lasti;  /* byte offset of the running instruction; < 0: not started, or unknown */
 	uint32_t entry; /* of the code, as py_code_entry() says; 0: it cannot be named */
 	uint64_t interp;
 	bool in_generator;
@@ -129,11 +132,22 @@ uint32_t py_code_entry(struct py *py, const struct snapshot *snap, uint64_t addr
 void py_code_qualify(struct py *py, const struct snapshot *snap, uint32_t entry, uint64_t frame);
 /* First bytecode offset (in bytes) that belongs to the function itself: 2 * co_firsttraceable. */
 int64_t py_code_first_traceable(struct py_codes *c, uint32_t entry);
+/* 0: no line, or lasti is PY_LASTI_UNKNOWN. */
 uint32_t py_code_line(struct py_codes *c, uint32_t entry, int64_t lasti);
 /* Raw frame of (entry, line): owner runtime->index, addr: entry, aux: line. */
 void py_describe(struct runtime *rt, struct raw_frame raw, struct frame *out);
 /* Worker, now and then: drop what has changed, settle what has not. */
 void py_codes_refresh(struct py *py);
+
+/* ---- bytecode.c: free-threaded 3.14 on ---- */
+#define PY_LASTI_UNKNOWN INT64_MIN
+struct py_bytecodes *py_bytecodes_create(void);
+void py_bytecodes_destroy(struct py_bytecodes *b);
+/* Worker: the offset in bytes of the instruction at instr in the code object at code, which is
+ * known as entry, for a frame with this tlbc_index, which is not 0; PY_LASTI_UNKNOWN: it lies in no
+ * bytecode of that code. */
+int64_t py_bytecode_offset(struct py *py, struct rmem *rm, uint64_t code, uint32_t entry,
+                           uint64_t instr, uint64_t index);
 
 /* ---- lines.c: pure ---- */
 struct py_line_range {

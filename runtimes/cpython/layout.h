@@ -175,6 +175,7 @@ struct py_layout {
 #define PY_MAX_THREAD_BYTES 4096
 #define PY_MAX_FRAME_BYTES  512
 #define PY_MAX_CODE_BYTES   256
+#define PY_MAX_BYTECODE     (1 << 20) /* bytes of instructions in a code object */
 
 /* layouts.c, generated: the rows, oldest release first. From 3.13 on they are templates for
  * selfdesc.c. */

@@ -90,6 +90,7 @@ static const struct rule rules[] = {
 	{ "vectorcall_method", ROLE_PLUMBING },
 	{ "vectorcall_maybe", ROLE_PLUMBING },
 	{ "vectorcall_unbound", ROLE_PLUMBING },
+	{ "context_run", ROLE_PLUMBING },
 	{ "partial_call*", ROLE_PLUMBING },
 	{ "partial_vectorcall*", ROLE_PLUMBING },
 	{ "type_call", ROLE_PLUMBING },

@@ -50,20 +50,6 @@ static bool read_live(struct py *py, uint64_t addr, uint64_t *ret)
 	return ok;
 }
 
-/* A free-threaded interpreter gives each thread its own copy of hot bytecode: code->co_tlbc ->
- * _PyCodeArray.entries[index]. Such a copy stays while the code does. */
-static bool lasti_in_copy(struct py *py, const struct py_link *link, int64_t *ret)
-{
-	uint64_t array, bytecode;
-	const struct py_layout *l = &py->layout;
-	if (!field_known(l->code.tlbc) || link->tlbc > 65536 ||
-	    !read_live(py, link->code + l->code.tlbc.at, &array) || !array ||
-	    !read_live(py, array + 8 + 8 * link->tlbc, &bytecode))
-		return false;
-	*ret = (int64_t)(link->instr - bytecode);
-	return *ret >= -2 && *ret <= PY_MAX_BYTECODE && !(*ret & 1);
-}
-
 enum verdict { SHOWN, HIDDEN, NO_FRAME };
 
 /* What the code object says of the frame. */
@@ -79,10 +65,11 @@ static enum verdict judge(struct py *py, const struct snapshot *snap, const stru
 	    py_view_obj(&view, link->code, l->object.size, &guard) &&
 	    obj_get(guard, l->object.type, &type) && type != py->roots.code_type)
 		return NO_FRAME;
-	if (link->tlbc && !lasti_in_copy(py, link, &f->lasti))
-		f->lasti = f->entry ? py_code_first_traceable(py->codes, f->entry) : 0;
+	if (link->tlbc && f->entry)
+		f->lasti = py_bytecode_offset(py, py->base.target->rm, link->code, f->entry,
+		                              link->instr, link->tlbc);
 	if (f->entry && field_known(l->code.firsttraceable) && !link->in_generator &&
-	    f->lasti < py_code_first_traceable(py->codes, f->entry))
+	    f->lasti != PY_LASTI_UNKNOWN && f->lasti < py_code_first_traceable(py->codes, f->entry))
 		return HIDDEN;
 	return SHOWN;
 }

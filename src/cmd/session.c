@@ -117,10 +117,11 @@ bool session_is_several(const struct session *s)
 
 struct err *session_no_lock(const struct runtime *rt)
 {
-	return err_new(ERR_USAGE,
-	               "--gil: this %s %s is a free-threaded build, which has no GIL; leave out "
-	               "--gil",
-	               rt->ops->title, rt->version);
+	return err_new(
+	        ERR_USAGE,
+	        "--gil: this %s %s is a free-threaded build that runs without a GIL; leave out "
+	        "--gil",
+	        rt->ops->title, rt->version);
 }
 
 struct err *session_check_gil(const struct session *s)

@@ -254,7 +254,7 @@ static inline const char *frame_name(struct world *w, size_t i)
 	return f.function;
 }
 
-static inline struct world *world_create(uint16_t release)
+static inline struct world *world_create_row(const struct py_layout *row)
 {
 	struct world *w = calloc(1, sizeof(*w));
 	size_t all = WORLD_BYTES + (size_t)2 * WORLD_PAGE;
@@ -270,7 +270,6 @@ static inline struct world *world_create(uint16_t release)
 	w->target.tids = w->tids;
 	w->target.n_tids = 1;
 	w->py.base.target = &w->target;
-	const struct py_layout *row = py_layout_find(release, false);
 	assert_non_null(row);
 	w->py.layout = *row;
 	w->py.strings = w->strings;
@@ -297,10 +296,16 @@ static inline struct world *world_create(uint16_t release)
 	return w;
 }
 
+static inline struct world *world_create(uint16_t release)
+{
+	return world_create_row(py_layout_find(release, false));
+}
+
 static inline void world_destroy(struct world *w)
 {
 	py_threads_destroy(w->py.threads);
 	py_codes_destroy(w->py.codes);
+	py_bytecodes_destroy(w->py.bytecodes);
 	strings_destroy(w->strings);
 	runtime_stack_deinit(&w->out);
 	munmap(w->memory - WORLD_PAGE, WORLD_BYTES + (size_t)2 * WORLD_PAGE);
