@@ -263,24 +263,36 @@ def from_debian(suite, minor):
     return python
 
 
+def headers(python):
+    """What gcc needs for an extension module."""
+    if python.source in ("trixie", "sid"):
+        root = debian_root(python.source, python.minor, embed=True)
+        return [f"-I{root}/usr/include/python{python.minor}", f"-I{root}/usr/include"]
+    code = "import sysconfig; print(sysconfig.get_config_var('INCLUDEPY'))"
+    include = run([str(python.exe), "-c", code], timeout=60).strip()
+    if not os.path.exists(f"{include}/Python.h"):
+        raise Missing(f"{python} has no headers")
+    return [f"-I{include}"]
+
+
 def embedding(python):
     """What gcc needs for a program that embeds it: lists "compile", "link" (with the shared library) and
     "libs", and the path "archive", where the static library would be."""
     if python.source in ("trixie", "sid"):
         root = debian_root(python.source, python.minor, embed=True)
         libs = root / "usr/lib/x86_64-linux-gnu"
-        return {"compile": [f"-I{root}/usr/include/python{python.minor}", f"-I{root}/usr/include"],
+        return {"compile": headers(python),
                 # Its C library is newer than the one that gcc knows.
                 "link": [f"-L{libs}", f"-lpython{python.minor}", "-Wl,--unresolved-symbols=ignore-in-shared-libs",
                          f"-Wl,--dynamic-linker={libs}/ld-linux-x86-64.so.2",
                          f"-Wl,--disable-new-dtags,-rpath,{libs}"],
                 "libs": [], "archive": str(libs / f"libpython{python.minor}.a")}
     code = ("import sysconfig, json; v = sysconfig.get_config_var; print(json.dumps([v(n) or '' for n in "
-            "('INCLUDEPY', 'LIBDIR', 'LDLIBRARY', 'LIBPL', 'LIBRARY', 'LIBS', 'SYSLIBS', 'MODLIBS')]))")
-    include, libdir, library, folder, archive, *libs = json.loads(run([str(python.exe), "-c", code], timeout=60))
-    if not library.endswith(".so") or not os.path.exists(f"{include}/Python.h"):
-        raise Missing(f"{python} has no shared library or no headers")
-    return {"compile": [f"-I{include}"],
+            "('LIBDIR', 'LDLIBRARY', 'LIBPL', 'LIBRARY', 'LIBS', 'SYSLIBS', 'MODLIBS')]))")
+    libdir, library, folder, archive, *libs = json.loads(run([str(python.exe), "-c", code], timeout=60))
+    if not library.endswith(".so"):
+        raise Missing(f"{python} has no shared library")
+    return {"compile": headers(python),
             "link": [f"-L{libdir}", f"-Wl,-rpath,{libdir}", "-l" + library[len("lib"):-len(".so")]],
             "libs": " ".join(libs).split() + ["-lm", "-ldl", "-lutil", "-lpthread"],
             "archive": f"{folder}/{archive}"}

@@ -15,7 +15,7 @@ from conftest import ROOT, SAN, share_of, wait_until
 
 PROGRAMS = ROOT / "tests/workloads/python"
 BUILT = ROOT / "build/workloads/python"
-VERSIONS = ("3.12",) if SAN else pythons.ALL
+VERSIONS = ("3.12", "3.14t") if SAN else pythons.ALL
 SHOWN = ("native", "inlined", "python")
 
 
@@ -42,11 +42,11 @@ def embedding(python):
 def extension(python):
     """The folder of the module "native", built with the headers of that interpreter; None without them."""
     try:
-        flags = pythons.embedding(python)["compile"]
+        flags = pythons.headers(python)
     except pythons.Missing:
         return None
     try:
-        module = compile_c("native.c", f"{python.version}-{python.source}/native.so", "-shared", "-fPIC", "-DWITH_PYTHON",
+        module = compile_c("native.c", f"{python.shown}-{python.source}/native.so", "-shared", "-fPIC", "-DWITH_PYTHON",
                            *flags)
     except subprocess.CalledProcessError:
         return None
@@ -181,11 +181,11 @@ def test_numpy(csample, record, start, version):
 # C programs that embed Python
 
 
-@pytest.mark.parametrize("version", ("3.12",) if SAN else pythons.MINORS)
+@pytest.mark.parametrize("version", ("3.12",) if SAN else (*pythons.MINORS, "3.14t"))
 def test_a_program_that_embeds_python(csample, start, version):
     python = pythons.require(version)
     flags = embedding(python)
-    host = compile_c("host.c", f"host-{python.version}", *flags["compile"], *flags["link"], *flags["libs"])
+    host = compile_c("host.c", f"host-{python.shown}", *flags["compile"], *flags["link"], *flags["libs"])
     env = dict(os.environ, PYTHONHOME=str(python.prefix))
     process = start(host, PROGRAMS / "hosted.py", env=env)
     process.wait_for("ready")
@@ -213,7 +213,7 @@ def test_compiled_code(record, start, version):
     assert share_of(stacks, "run") > 0.95 and not stats["errors"].get("python_torn"), (stats, list(stacks)[:5])
 
 
-@pytest.mark.parametrize("version", ("3.12", "3.13", "3.15"))
+@pytest.mark.parametrize("version", ("3.12", "3.13", "3.15", "3.14t"))
 def test_perf_trampolines(csample, start, version):
     """-X perf puts a frame of its own between each two."""
     python = pythons.require(version)
@@ -227,12 +227,14 @@ def test_perf_trampolines(csample, start, version):
     pathlib.Path(f"/tmp/perf-{process.pid}.map").unlink(missing_ok=True)
 
 
-@pytest.mark.parametrize("version", ("3.11@system", "3.13@sid", "3.15"))
+@pytest.mark.parametrize("version", ("3.11@system", "3.13@sid", "3.15", "3.13t", "3.14@tailcall"))
 def test_a_stripped_interpreter_under_another_name(csample, start, tmp_path, version):
     """Neither its name nor its symbol table tells what it is."""
     python = pythons.require(version)
     copy = tmp_path / "server"
     shutil.copy(python.exe, copy)  # Debian's are stripped
+    if version in pythons.BUILT:
+        subprocess.run(["strip", str(copy)], check=True)
     library = compile_c("native.c", "libnative.so", "-shared", "-fPIC")
     process = start(copy, PROGRAMS / "mixed.py", library, env=dict(os.environ, PYTHONHOME=str(python.prefix)))
     process.wait_for("ready")

@@ -11,7 +11,7 @@ from conftest import SAN
 from emitting import parse_pprof
 
 # The sanitizers' build is for memory errors; a few ways to lay out frames are enough there.
-VERSIONS = ("3.8", "3.11", "3.15") if SAN else pythons.ALL
+VERSIONS = ("3.8", "3.11", "3.15", "3.14t") if SAN else pythons.ALL
 
 
 @pytest.fixture(params=VERSIONS)
