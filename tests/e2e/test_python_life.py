@@ -13,7 +13,7 @@ from test_record import finish, recording
 
 PROGRAMS = ROOT / "tests/workloads/python"
 VERSIONS = ("3.12",) if SAN else pythons.MINORS
-FEW = ("3.12",) if SAN else ("3.7", "3.11", "3.13", "3.15", "3.14t")
+FEW = ("3.12",) if SAN else ("3.7", "3.11", "3.13", "3.15")
 COMPREHENSIONS = ("<genexpr>", "<lambda>", "<listcomp>", "<dictcomp>", "<setcomp>")
 KINDS = ("fork", "exec", "spawn", "forkserver", "pool", "grandchild")
 
