@@ -45,7 +45,8 @@ struct reader {
 	struct profile *p;
 	int count, time;   /* which of a sample's values; -1: none */
 	uint64_t scale_ns; /* of the time */
-	uint64_t count_ns; /* where only samples are counted: the time each stands for */
+	uint64_t count_ns; /* the time that a sample stands for, if only samples or only time are
+	                      counted; 0: not known */
 	/* By id: index + 1; empty where ids are 1 to n in order, as csample and most write them. */
 	struct map64 functions, mappings, locations;
 	const char **texts; /* per string of the table, what it is interned as; NULL: not yet */
@@ -294,8 +295,10 @@ static struct err *read_sample(struct reader *r, const Perftools__Profiles__Samp
 		return err;
 	if (r->time < 0 && r->count_ns && values[0] <= INT64_MAX / r->count_ns)
 		values[1] = values[0] * r->count_ns;
-	if (r->count < 0)
-		values[0] = 1;
+	if (r->count < 0) /* equal stacks may have become one */
+		values[0] = r->count_ns ? (values[1] + r->count_ns / 2) / r->count_ns : 1;
+	if (r->count < 0 && !values[0])
+		values[0] = values[1] != 0;
 	if (p->total[0] + values[0] > INT64_MAX || p->total[1] + values[1] > INT64_MAX)
 		return err_new(ERR_FORMAT, "the values' sum is too large");
 	if (p->n_nodes + s->n_location_id + 2 > READ_MAX_NODES)

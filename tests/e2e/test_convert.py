@@ -152,6 +152,30 @@ def test_refused(data, words):
     assert words in convert(data, "collapsed", status=1)
 
 
+def varint(n):
+    return bytes([n & 0x7f | 0x80]) + varint(n >> 7) if n > 0x7f else bytes([n])
+
+
+def message(*fields):
+    """(number, integer or bytes) as protobuf has them."""
+    return b"".join(varint(n << 3 | 2) + varint(len(v)) + v if isinstance(v, bytes) else varint(n << 3) + varint(v)
+                    for n, v in fields)
+
+
+@pytest.mark.parametrize("period_ms, want", [(10, {("f",): 70, ("g",): 30}), (0, {("f",): 1, ("g",): 1})])
+def test_stacks_that_only_time_is_known_of_keep_their_shares(period_ms, want):
+    """As profilers and backends write that count no samples, and merge equal stacks."""
+    strings = [b"", b"cpu", b"nanoseconds", b"f", b"g"]
+    data = message(
+        (1, message((1, 1), (2, 2))),
+        *((2, message((1, bytes([i])), (2, varint(ns)))) for i, ns in ((1, 700_000_000), (2, 296_000_000))),
+        *((4, message((1, i), (4, message((1, i))))) for i in (1, 2)),
+        *((5, message((1, i), (2, i + 2))) for i in (1, 2)),
+        *((6, s) for s in strings),
+        *([(11, message((1, 1), (2, 2))), (12, period_ms * 1_000_000)] if period_ms else []))
+    assert parse_collapsed(convert(data, "collapsed").decode()) == want
+
+
 def test_file_names_tell_the_format(tmp_path):
     (tmp_path / "in").write_bytes(emit(SHAPES, "pprof"))
     for name, begin in [("o.svg", b"<?xml"), ("o.speedscope.json", b'{"$schema"'), ("o.json", b'{"format":"csample"'),
