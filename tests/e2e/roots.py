@@ -152,3 +152,78 @@ def enter(root, script, timeout=200, visible=()):
                               errors="replace", timeout=timeout,
                               env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "HOME": "/root",
                                    **{k: v for k, v in os.environ.items() if k.lower().endswith("_proxy")}})
+
+
+# What a container manager gives the service manager of a container: file systems of its own, a group of its own, and
+# nothing of the kernel's to set.
+BOOT = r"""
+set -e
+mount --make-rprivate /
+mount -t tmpfs tmpfs "$1"
+mkdir "$1/upper" "$1/work" "$1/root" "$1/groups"
+mount -t overlay overlay -o "lowerdir=$2,upperdir=$1/upper,workdir=$1/work" "$1/root"
+mount -t cgroup2 cgroup2 "$1/groups"
+mkdir "$1/groups/$5"
+echo $$ >"$1/groups/$5/cgroup.procs"
+root=$1/root
+mount -t proc proc "$root/proc"
+mkdir -p "$root/pack"
+mount --bind "$6" "$root/pack"
+cp -L /etc/resolv.conf /etc/hosts "$root/etc/" 2>/dev/null || true
+mkdir -p "$root/etc/apt/apt.conf.d"
+cp /etc/apt/apt.conf.d/*proxy* "$root/etc/apt/apt.conf.d/" 2>/dev/null || true
+mount --rbind /dev "$root/dev"
+chroot "$root" /bin/sh -c "$3"
+umount -l "$root/dev"
+mount -t tmpfs -o mode=755 tmpfs "$root/dev"
+for device in null zero full random urandom tty; do
+	touch "$root/dev/$device"
+	mount --bind "/dev/$device" "$root/dev/$device"
+done
+mkdir "$root/dev/shm" "$root/dev/pts"
+ln -s pts/ptmx "$root/dev/ptmx"
+mount -t tmpfs tmpfs "$root/dev/shm"
+mount -t tmpfs -o mode=755 tmpfs "$root/run"
+mount -t sysfs -o ro sysfs "$root/sys"
+mount --bind "$root/proc/sys" "$root/proc/sys"
+mount -o remount,bind,ro "$root/proc/sys"
+printf '%s\n' "$4" >"$root/probe"
+printf '%s\n' '[Unit]' 'After=multi-user.target' '[Service]' 'Type=oneshot' 'ExecStart=/bin/sh -c "sh /probe >/pack/said 2>&1"' \
+	'ExecStopPost=/bin/systemctl exit --no-block' >"$root/etc/systemd/system/probe.service"
+mkdir -p "$root/etc/systemd/system/multi-user.target.wants"
+ln -s ../probe.service "$root/etc/systemd/system/multi-user.target.wants/probe.service"
+# A root of its own and not a chroot: units get file systems of their own in turn.
+exec unshare --cgroup sh -c 'mount -t cgroup2 cgroup2 "$1/sys/fs/cgroup" && cd "$1" && mkdir .old && pivot_root . .old &&
+	umount -l /.old && exec /usr/bin/env -i container=test PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --system' \
+	sh "$root"
+"""
+
+
+def boot(root, setup, probe, folder, timeout=280):
+    """Boots the systemd of that tree, in namespaces of its own, after a shell script has set it up; another runs once
+    all is up, and ends it. What that one said. folder is /pack in there."""
+    group = f"csample-test-{os.getpid()}"
+    with tempfile.TemporaryDirectory() as work:
+        try:
+            done = subprocess.run(["timeout", "-s", "KILL", str(timeout), "unshare", "--mount", "--pid", "--uts", "--ipc",
+                                   "--fork", "--kill-child", "sh", "-c", BOOT, "sh", work, root, setup, probe, group, folder],
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                  errors="replace",
+                                  env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "HOME": "/root",
+                                       **{k: v for k, v in os.environ.items() if k.lower().endswith("_proxy")}})
+        finally:
+            _remove_group(group)
+    said = pathlib.Path(folder) / "said"
+    if not said.exists():
+        raise Missing(f"systemd did not come up: {done.stdout[-1500:]}")
+    return said.read_text(errors="replace")
+
+
+def _remove_group(name):
+    """Control groups of what has ended, wherever they are mounted."""
+    for top in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified"):
+        for folder, _, _ in os.walk(os.path.join(top, name), topdown=False):
+            try:
+                os.rmdir(folder)
+            except OSError:
+                pass
