@@ -2,9 +2,9 @@
 /* One CPython in one process, as the files of this folder share it.
  *
  *   find.c       image -> where _PyRuntime is, which release     layouts.c selfdesc.c
- *   threads.c    interpreters -> thread states, by tid           worker writes, samplers read
+ *   threads.c    interpreters -> thread states, by tid           tids.c; worker writes, samplers read
  *   gather.c     which regions, in the pause                     predictions per thread, young.c
- *   walk.c       snapshot -> frames and groups                   chain.c
+ *   walk.c       snapshot -> frames and groups                   chain.c hole.c anchor.c
  *   code.c       code object -> entry with names and lines       guard.c settled.c qualnames.c
  *   bytecode.c   instruction -> offset in its code, in copies    lines.c: line tables
  *   names.c      strings
@@ -64,15 +64,18 @@ bool py_collecting(struct runtime *rt, bool *ret); /* see struct runtime_ops */
 /* ---- threads.c ---- */
 #define PY_MAX_INTERPRETERS 64
 #define PY_MAX_THREADS      4096
-#define PY_MAX_STATES       4 /* thread states of one thread: it entered sub-interpreters */
+#define PY_MAX_STATES       32 /* that one thread may run: it enters sub-interpreters */
 
 struct py_thread { /* never changes: another takes its place */
 	pid_t tid;
 	pid_t ns_tid; /* as the target knows it */
-	unsigned n_states;
-	uint64_t states[PY_MAX_STATES]; /* innermost interpreter first */
+	/* Those that name it, newest interpreter first; behind them, up to n_states, those of
+	 * others that any thread may run: see anchor.c. */
+	unsigned n_own, n_states;
+	uint64_t states[PY_MAX_STATES];
 	uint64_t interps[PY_MAX_STATES];
 	uint64_t idents[PY_MAX_STATES];  /* PyThreadState.thread_id */
+	pid_t natives[PY_MAX_STATES];    /* the thread that it names, as the target knows it */
 	uint64_t locks[PY_MAX_STATES];   /* what layout.lock or layout.runtime.lock_* index */
 	struct py_prediction *predicted; /* gather.c's; belongs to whoever captures the thread */
 };

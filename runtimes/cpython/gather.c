@@ -390,7 +390,9 @@ static bool begin_state(struct py *py, const struct py_thread *th, struct py_vie
 	uint64_t interp = 0, addr = th->states[p->state];
 	if (!py_view_obj(view, addr, py->layout.thread.size, &state) ||
 	    !obj_get(state, py->layout.thread.interp, &interp) || interp != th->interps[p->state] ||
-	    !py_state_usable(&py->layout, state))
+	    !py_state_usable(&py->layout, state) ||
+	    (p->state >= th->n_own &&
+	     py_place_of(&py->layout, view, th, addr, state) != PLACE_HERE))
 		return false;
 	py_chain_start(&p->chain, &py->layout, addr, state);
 	p->asked = 0;

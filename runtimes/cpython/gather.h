@@ -4,6 +4,8 @@
 #ifndef CPYTHON_GATHER_H
 #define CPYTHON_GATHER_H
 
+#include <csample/hash.h>
+
 #include "chain.h"
 #include "cpython.h"
 
@@ -40,6 +42,27 @@ void py_young_ask_contents(const struct py *py, struct py_young *y, struct py_vi
 /* Samplers: around the use of what py_threads_find() returns. */
 void py_threads_enter(struct py_threads *t);
 void py_threads_leave(struct py_threads *t);
+
+/* ---- tids.c ---- */
+#define PY_IDENTS 16 /* are enough to tell */
+/* The offset in what n idents point to at which the id of a thread lies; tids: those there are, in
+ * the target's pid namespace. One that is known if it does for any, else one that does for all; 0:
+ * none. */
+uint32_t py_tid_offset(struct rmem *rm, const uint64_t *idents, size_t n, const struct map64 *tids);
+
+/* ---- anchor.c: up to 3.12, whose stack a thread state runs on ---- */
+/* May a state be run by another thread than it names? */
+bool py_states_wander(const struct py_layout *l);
+/* Is the address on the stack of the snapshot's thread, as far as that is known? */
+bool py_is_on_stack(const struct snapshot *snap, uint64_t addr);
+/* Where on the stack the first of frame objects, innermost first, is found that the evaluation
+ * functions there run; 0: they are none of th's stack. */
+uint64_t py_frames_on_stack(const struct snapshot *snap, const struct py_thread *th,
+                            const uint64_t *frames, size_t n);
+enum py_place { PLACE_IDLE /* it runs nothing */, PLACE_HERE, PLACE_ELSEWHERE };
+/* A first look, in the pause as well: what its newest frame says, of a state at addr. */
+enum py_place py_place_of(const struct py_layout *l, struct py_view *view,
+                          const struct py_thread *th, uint64_t addr, struct obj state);
 
 /* Is the thread state, a copy of layout->thread.size bytes, bound to a thread and in use? */
 bool py_state_usable(const struct py_layout *layout, struct obj state);

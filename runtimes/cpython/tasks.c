@@ -134,7 +134,7 @@ static void read_lists(struct tasks *ts)
 	VEC(uint64_t) interps = {0};
 	for (size_t i = 0; i < PY_MAX_THREADS && (th = py_threads_at(py->threads, i)); i++) {
 		ts->tid = th->tid;
-		for (unsigned s = 0; s < th->n_states; s++) {
+		for (unsigned s = 0; s < th->n_own; s++) {
 			uint64_t running = 0;
 			size_t k = 0;
 			py_read_field(ts->rm, th->states[s], l->asyncio.thread_running_task,
@@ -163,7 +163,7 @@ static pid_t thread_of_loop(struct tasks *ts, uint64_t loop)
 	    !py_read_int(ts->py, ts->rm, value, &ident))
 		return 0;
 	for (size_t i = 0; i < PY_MAX_THREADS && (th = py_threads_at(ts->py->threads, i)); i++)
-		for (unsigned s = 0; s < th->n_states; s++)
+		for (unsigned s = 0; s < th->n_own; s++)
 			if (th->idents[s] == (uint64_t)ident)
 				return th->tid;
 	return 0;
@@ -257,7 +257,7 @@ static void read_weak_sets(struct tasks *ts)
 	const struct py_thread *th;
 	uint64_t module, current, last = 0;
 	for (size_t i = 0; i < PY_MAX_THREADS && (th = py_threads_at(ts->py->threads, i)); i++) {
-		for (unsigned s = 0; s < th->n_states; s++) {
+		for (unsigned s = 0; s < th->n_own; s++) {
 			if (th->interps[s] == last)
 				continue;
 			last = th->interps[s];

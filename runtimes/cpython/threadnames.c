@@ -99,7 +99,7 @@ static void read_names(struct py *py, uint64_t interp)
 
 static const char *find_name(struct py_thread_names *n, const struct py_thread *th)
 {
-	for (unsigned s = 0; s < th->n_states; s++)
+	for (unsigned s = 0; s < th->n_own; s++)
 		for (size_t i = 0; i < n->names.n; i++) {
 			struct name *name = &n->names.items[i];
 			if (name->ident != th->idents[s] || name->interp != th->interps[s] ||
@@ -122,7 +122,7 @@ bool py_thread_name(struct runtime *rt, pid_t tid, char *buf, size_t len)
 	uint64_t now = now_ns();
 	uint64_t age = now - n->read_ns;
 	if (rt->target && age >= (name ? OLD_NS : n->retry_ns)) {
-		for (unsigned s = 0; s < th->n_states; s++)
+		for (unsigned s = 0; s < th->n_own; s++)
 			read_names(py, th->interps[s]);
 		name = find_name(n, th);
 		n->read_ns = now;

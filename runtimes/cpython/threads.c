@@ -21,10 +21,6 @@
 #define MISSING_MAX_NS  1000000000ULL
 #define WALK_TRIES      3
 #define MAX_STATE_BYTES 4096
-#define PTHREAD_BYTES   1024 /* of a struct pthread, in which the thread's id lies */
-
-/* i32 at this offset of what pthread_self() points to. x86_64: glibc 2.31 to 2.43; musl 1.2.3. */
-static const uint32_t known_tid_at[] = {720, 48};
 
 struct table {
 	size_t mask;
@@ -35,12 +31,14 @@ struct state {
 	uint64_t addr, interp, ident, lock;
 	pid_t native; /* in the target's pid namespace; 0: not known */
 	pid_t tid;    /* 0: of no thread of the process */
+	bool wanders; /* any thread may run it: the one it names has others as well */
 };
 
 struct walk {
 	struct py *py;
 	VEC(struct state) states;
-	struct map64 tids; /* of the process: tid in its pid namespace -> tid */
+	struct map64 tids;  /* of the process: tid in its pid namespace -> tid */
+	VEC(pid_t) threads; /* the same */
 };
 
 struct py_threads {
@@ -174,7 +172,11 @@ static bool walk_state(struct walk *w, uint64_t addr, uint64_t interp, uint64_t 
 	obj_get(o, l->thread.thread_id, &ident);
 	obj_get(o, l->thread.native_thread_id, &native);
 	if (py_state_usable(l, o))
-		*vec_add(&w->states) = (struct state){addr, interp, ident, lock, (pid_t)native, 0};
+		*vec_add(&w->states) = (struct state){.addr = addr,
+		                                      .interp = interp,
+		                                      .ident = ident,
+		                                      .lock = lock,
+		                                      .native = (pid_t)native};
 	return true;
 }
 
@@ -250,6 +252,7 @@ static void list_tids(struct walk *w)
 		uint64_t ns_tid = known ? *known : (uint64_t)target_thread_ns_id(target, tids[i]);
 		*map64_put(&ns_tids, (uint64_t)tids[i]) = ns_tid;
 		*map64_put(&w->tids, ns_tid) = (uint64_t)tids[i];
+		*vec_add(&w->threads) = tids[i];
 	}
 	map64_free(&t->ns_tids);
 	t->ns_tids = ns_tids;
@@ -262,52 +265,13 @@ static pid_t tid_of_native(const struct walk *w, uint64_t native)
 	return tid ? (pid_t)*tid : 0;
 }
 
-static uint32_t word_at(const uint8_t *bytes, uint32_t at)
-{
-	uint32_t v;
-	memcpy(&v, bytes + at, sizeof(v));
-	return v;
-}
-
-/* How many of the blocks have the id of a thread at this offset, each another. */
-static size_t count_tids(const struct walk *w, uint8_t (*blocks)[PTHREAD_BYTES], size_t n,
-                         uint32_t at)
-{
-	size_t fits = 0;
-	for (size_t i = 0; i < n; i++) {
-		uint32_t tid = word_at(blocks[i], at);
-		bool fresh = tid_of_native(w, tid);
-		/* States of several interpreters may be of one thread. */
-		for (size_t k = 0; k < i && fresh; k++)
-			fresh = word_at(blocks[k], at) != tid ||
-			        !memcmp(blocks[k], blocks[i], PTHREAD_BYTES);
-		fits += fresh;
-	}
-	return fits;
-}
-
-/* Up to 3.10 a state has pthread_self() alone: the offset at which what that points to has the
- * thread's id. One that is known, if it does for any; else one that does for all. 0: none. */
 static uint32_t find_tid_offset(struct walk *w)
 {
-	size_t n = w->states.n < 16 ? w->states.n : 16, n_read = 0, best = 0;
-	uint8_t(*blocks)[PTHREAD_BYTES] = mem_zalloc((n + 1) * PTHREAD_BYTES);
-	uint32_t found = 0;
+	uint64_t idents[PY_IDENTS];
+	size_t n = w->states.n < PY_IDENTS ? w->states.n : PY_IDENTS;
 	for (size_t i = 0; i < n; i++)
-		n_read +=
-		        read_bytes(w->py, w->states.items[i].ident, blocks[n_read], PTHREAD_BYTES);
-	for (size_t i = 0; i < ARRAY_SIZE(known_tid_at); i++) {
-		size_t fits = count_tids(w, blocks, n_read, known_tid_at[i]);
-		if (fits > best) {
-			best = fits;
-			found = known_tid_at[i];
-		}
-	}
-	for (uint32_t at = 0; at < PTHREAD_BYTES && n_read && !found; at += 4)
-		if (count_tids(w, blocks, n_read, at) == n_read)
-			found = at;
-	free(blocks);
-	return found;
+		idents[i] = w->states.items[i].ident;
+	return py_tid_offset(w->py->base.target->rm, idents, n, &w->tids);
 }
 
 static void find_tids(struct walk *w)
@@ -337,44 +301,82 @@ static void find_tids(struct walk *w)
 static bool same(const struct py_thread *a, const struct py_thread *b)
 {
 	size_t n = a->n_states * sizeof(a->states[0]);
-	return a->ns_tid == b->ns_tid && a->n_states == b->n_states &&
+	return a->ns_tid == b->ns_tid && a->n_own == b->n_own && a->n_states == b->n_states &&
+	       !memcmp(a->natives, b->natives, a->n_states * sizeof(a->natives[0])) &&
 	       !memcmp(a->states, b->states, n) && !memcmp(a->interps, b->interps, n) &&
 	       !memcmp(a->locks, b->locks, n) && !memcmp(a->idents, b->idents, n);
 }
 
-/* A thread for each tid, its states in the order of the lists: newest interpreter first, which is
- * the innermost. */
-static size_t make_threads(const struct walk *w, struct py_thread ***ret)
+static void add_state(struct py_thread *th, const struct state *s)
 {
-	VEC(struct py_thread *) all = {0};
-	struct map64 made = {0}; /* tid -> index + 1 */
-	for (size_t i = 0; i < w->states.n; i++) {
-		const struct state *s = &w->states.items[i];
-		if (!s->tid)
-			continue;
-		uint64_t *at = map64_put(&made, (uint64_t)s->tid);
-		if (!*at) {
-			struct py_thread *fresh = mem_zalloc(sizeof(*fresh));
-			fresh->tid = s->tid;
-			fresh->ns_tid = s->native;
-			*vec_add(&all) = fresh;
-			*at = all.n;
-		}
-		struct py_thread *th = all.items[*at - 1];
-		if (th->n_states == PY_MAX_STATES)
-			continue;
-		th->states[th->n_states] = s->addr;
-		th->interps[th->n_states] = s->interp;
-		th->locks[th->n_states] = s->lock;
-		th->idents[th->n_states++] = s->ident;
+	/* Of too many the last is the oldest, in the interpreter that there was first. */
+	unsigned at = th->n_states < PY_MAX_STATES ? th->n_states++ : PY_MAX_STATES - 1;
+	th->states[at] = s->addr;
+	th->interps[at] = s->interp;
+	th->locks[at] = s->lock;
+	th->idents[at] = s->ident;
+	th->natives[at] = s->native;
+}
+
+struct made {
+	VEC(struct py_thread *) all;
+	struct map64 by_tid; /* -> index in all + 1 */
+};
+
+static struct py_thread *made_for(struct made *m, pid_t tid, pid_t ns_tid)
+{
+	uint64_t *at = map64_put(&m->by_tid, (uint64_t)tid);
+	if (!*at) {
+		struct py_thread *fresh = mem_zalloc(sizeof(*fresh));
+		fresh->tid = tid;
+		fresh->ns_tid = ns_tid;
+		*vec_add(&m->all) = fresh;
+		*at = m->all.n;
 	}
-	map64_free(&made);
-	*ret = all.items;
-	return all.n;
+	return m->all.items[*at - 1];
+}
+
+/* What any thread may run: of all others, too, and of those without a state of their own. */
+static void add_wanderers(const struct walk *w, struct made *m)
+{
+	for (size_t i = 0; i < w->threads.n; i++) {
+		pid_t tid = w->threads.items[i];
+		made_for(m, tid, (pid_t)*map64_get(&w->py->threads->ns_tids, (uint64_t)tid));
+	}
+	for (size_t k = 0; k < m->all.n; k++) {
+		struct py_thread *th = m->all.items[k];
+		for (size_t i = 0; i < w->states.n && th->n_states < PY_MAX_STATES; i++)
+			if (w->states.items[i].wanders && w->states.items[i].tid != th->tid)
+				add_state(th, &w->states.items[i]);
+	}
+}
+
+/* A thread for each tid, its states in the order of the lists: newest interpreter first, which is
+ * the innermost for the most part. */
+static size_t make_threads(struct walk *w, struct py_thread ***ret)
+{
+	struct made m = {0};
+	bool any = false;
+	for (size_t i = 0; i < w->states.n; i++)
+		if (w->states.items[i].tid)
+			add_state(made_for(&m, w->states.items[i].tid, w->states.items[i].native),
+			          &w->states.items[i]);
+	for (size_t i = 0; i < m.all.n; i++)
+		m.all.items[i]->n_own = m.all.items[i]->n_states;
+	for (size_t i = 0; i < w->states.n && py_states_wander(&w->py->layout); i++) {
+		struct state *s = &w->states.items[i];
+		s->wanders = s->tid && made_for(&m, s->tid, s->native)->n_own > 1;
+		any |= s->wanders;
+	}
+	if (any)
+		add_wanderers(w, &m);
+	map64_free(&m.by_tid);
+	*ret = m.all.items;
+	return m.all.n;
 }
 
 /* True if anything is new. Threads that go on keep what was learned of them. */
-static bool publish(struct py_threads *t, const struct walk *w)
+static bool publish(struct py_threads *t, struct walk *w)
 {
 	struct py_thread **fresh = NULL;
 	size_t n = make_threads(w, &fresh);
@@ -423,6 +425,7 @@ static bool walk_all(struct py *py, bool *whole)
 		changed = publish(t, &w);
 	}
 	vec_free(&w.states);
+	vec_free(&w.threads);
 	map64_free(&w.tids);
 	return changed;
 }

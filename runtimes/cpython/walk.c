@@ -162,46 +162,50 @@ static void pair_cframes(struct py *py, struct py_view *view, uint64_t state, st
 	vec_free(&cframes);
 }
 
-/* Up to 3.12 a sub-interpreter may be created in one thread and run in another, and its state goes
- * on naming the first: what it runs is on the other's stack. Without a marker nobody knows. */
-static bool on_this_stack(const struct snapshot *snap, uint64_t marker)
+/* Do the frames of a state that others may run belong on this stack? */
+static bool fits_stack(const struct snapshot *snap, const struct py_layout *l,
+                       const struct py_thread *th, struct part *part)
 {
-	uint64_t sp = snap->regs.r[REG_SP];
-	if (!marker || !regs_known(&snap->regs, REG_SP))
-		return true;
-	for (unsigned i = 0; i < snap->n_regions; i++)
-		if (sp - snap->regions[i].addr < snap->regions[i].len)
-			return marker >= sp &&
-			       marker - snap->regions[i].addr < snap->regions[i].len;
-	return true;
+	uint64_t frames[8];
+	size_t n = 0;
+	if (!part->found.n || l->groups != GROUPS_EACH || l->marker != MARKER_NONE)
+		return !part->first_marker || py_is_on_stack(snap, part->first_marker);
+	for (size_t i = 0; i < part->found.n && n < ARRAY_SIZE(frames); i++)
+		if (!part->found.items[i].boundary)
+			frames[n++] = part->found.items[i].frame.addr;
+	part->first_marker = py_frames_on_stack(snap, th, frames, n);
+	return part->first_marker || !regs_known(&snap->regs, REG_SP);
 }
 
-/* False: the state is no longer this thread's, or was not known when the snapshot was taken. */
+/* False: the state is no longer this thread's, runs on another's stack, or was not known when the
+ * snapshot was taken. */
 static bool walk_state(struct py *py, const struct snapshot *snap, struct py_view *view,
                        const struct py_thread *th, unsigned i, struct part *part, bool *unknown)
 {
 	const struct py_layout *l = &py->layout;
 	struct obj state;
-	uint64_t interp = 0, ident = 0, native = (uint64_t)th->ns_tid;
-	*unknown |= !py_view_obj(view, th->states[i], l->thread.size, &state);
+	bool own = i < th->n_own;
+	uint64_t interp = 0, ident = 0, native = (uint64_t)th->natives[i];
+	*unknown |= !py_view_obj(view, th->states[i], l->thread.size, &state) && own;
 	if (!state.bytes)
 		return false;
 	obj_get(state, l->thread.interp, &interp);
 	obj_get(state, l->thread.thread_id, &ident);
 	obj_get(state, l->thread.native_thread_id, &native);
-	if (interp != th->interps[i] || ident != th->idents[i] || native != (uint64_t)th->ns_tid ||
-	    !py_state_usable(l, state))
+	if (interp != th->interps[i] || ident != th->idents[i] ||
+	    native != (uint64_t)th->natives[i] || !py_state_usable(l, state))
+		return false;
+	enum py_place place = th->n_states > 1 && py_states_wander(l)
+	                              ? py_place_of(l, view, th, th->states[i], state)
+	                              : PLACE_HERE;
+	if (place == PLACE_ELSEWHERE || (place == PLACE_IDLE && !own))
 		return false;
 	struct py_chain chain;
 	py_chain_start(&chain, l, th->states[i], state);
 	collect(py, snap, view, &chain, interp, part);
 	if (l->groups == GROUPS_EACH && l->marker == MARKER_CFRAME && part->end == WALK_WHOLE)
 		pair_cframes(py, view, th->states[i], part);
-	uint64_t cframe = 0;
-	if (obj_get(state, l->thread.cframe, &cframe) &&
-	    cframe == th->states[i] + l->thread.root_cframe.at)
-		cframe = 0; /* runs nothing */
-	if (th->n_states == 1 || on_this_stack(snap, cframe ? cframe : part->first_marker))
+	if (th->n_states == 1 || place == PLACE_IDLE || fits_stack(snap, l, th, part))
 		return true;
 	vec_free(&part->found);
 	*part = (struct part){0};
@@ -236,10 +240,13 @@ static bool finalizes(struct py *py, struct py_view *view)
 	return word && (view_word(view, word, 8, &value) || read_live(py, word, &value)) && value;
 }
 
-static bool has_lock(struct py *py, struct py_view *view, const struct py_thread *th)
+/* Through one of the states that are here. */
+static bool has_lock(struct py *py, struct py_view *view, const struct py_thread *th, uint64_t here)
 {
 	const struct py_layout *l = &py->layout;
 	for (unsigned i = 0; i < th->n_states; i++) {
+		if (!(here >> i & 1))
+			continue;
 		uint64_t locked_at, holder_at, locked = 0, holder = 0, holds = 0;
 		struct obj state;
 		if (field_known(l->thread.holds_lock)) {
@@ -291,9 +298,14 @@ enum walk_end py_walk_frames(struct py *py, const struct snapshot *snap,
 	}
 	if (finalizes(py, &view))
 		return WALK_STARTING;
-	*holds_lock = has_lock(py, &view, th);
-	for (unsigned i = 0; i < th->n_states; i++)
-		n += walk_state(py, snap, &view, th, i, &parts[n], &unknown);
+	uint64_t here = 0;
+	for (unsigned i = 0; i < th->n_states; i++) {
+		if (!walk_state(py, snap, &view, th, i, &parts[n], &unknown))
+			continue;
+		here |= 1ULL << i;
+		n++;
+	}
+	*holds_lock = has_lock(py, &view, th, here);
 	if (!n && unknown)
 		return WALK_STARTING;
 	if (!n)

@@ -103,28 +103,71 @@ def test_the_judge_sees_differences():
     assert pytruth.compare((3, 12), {}, {1: {"name": "t", "frames": true}})
 
 
-# Up to 3.9 nothing tells whose stack a sub-interpreter's frames are on; from 3.13 on each thread that enters one
-# has a state of its own there.
-@pytest.mark.parametrize("version", ("3.12",) if SAN else ("3.10", "3.11", "3.12"))
-def test_a_subinterpreter_run_by_another_thread_than_created_it(csample, start, version):
-    """Its state names the creator, whose stack it must not show in."""
-    target = start(pythons.require(version).exe, "-c", """if True:
-        import _xxsubinterpreters, threading
-        interpreter = _xxsubinterpreters.create()
-        def runner():
-            _xxsubinterpreters.run_string(interpreter, '''if True:
-                import time
-                def inner():
-                    print("ready", flush=True)
-                    time.sleep(600)
-                inner()''')
-        thread = threading.Thread(target=runner, daemon=True)
-        thread.start()
-        thread.join()""")
+# From 3.13 on each thread that enters a sub-interpreter has a state of its own there.
+CREATOR = """if True:
+    import os, sys, threading, time
+    import _xxsubinterpreters as interpreters
+    created = [interpreters.create() for _ in range(6)]
+    there, theirs = os.pipe()
+    def runner(n, tell):
+        interpreters.run_string(created[n], f'''if True:
+            import os, time
+            def outer_{n}():
+                inner_{n}()
+            def inner_{n}():
+                os.write({tell}, b"ready\\\\n")
+                BODY
+            outer_{n}()'''.replace("BODY", "time.sleep(600)" if sys.argv[1] != "run" or n else
+                                        "exec('while True: sum(range(1000)); time.sleep(0)')"))
+    def creator():
+        if sys.argv[1] == "enter":
+            runner(5, 1)
+        os.write(1, b"ready\\n")
+        if sys.argv[1] == "sleep":
+            time.sleep(600)
+        while True:
+            sum(range(1000))
+    for n in (3, 0):
+        threading.Thread(target=runner, args=(n, theirs), daemon=True).start()
+        os.read(there, 6)
+    creator()"""
+
+
+def check_creator(stacks, pid, doing):
+    """stacks: {tid: functions, innermost first}."""
+    stacks = {tid: [f for f in names if not f.startswith("Thread.") and f != "<module>"] for tid, names in stacks.items()}
+    expected = ["creator"] if doing != "enter" else ["inner_5", "outer_5", "runner", "creator"]
+    assert stacks.pop(pid)[-len(expected):] == expected, stacks
+    assert sorted(stacks.values()) == [[f"inner_{n}", f"outer_{n}", "runner"] for n in (0, 3)], stacks
+
+
+@pytest.mark.parametrize("doing", ("sleep", "spin", "enter"))
+@pytest.mark.parametrize("version", ("3.8", "3.12") if SAN else ("3.8", "3.9", "3.10", "3.11", "3.12"))
+def test_a_subinterpreter_run_by_another_thread_than_created_it(csample, start, version, doing):
+    """Its state names the creator; it shows in the stack of who runs it, and nowhere else."""
+    target = start(pythons.require(version).exe, "-c", CREATOR, doing)
     target.wait_for("ready")
-    report, _ = dump(csample, target.pid, "--native=none")
-    functions = {thread["tid"]: [f["function"] for f in thread["frames"]] for thread in report["threads"]}
-    assert functions[target.pid][-1] == "<module>" and "Thread.join" in functions[target.pid], functions
-    assert "inner" not in functions[target.pid], functions
-    other, = (names for tid, names in functions.items() if tid != target.pid)
-    assert "runner" in other, functions
+    for native in "none", "own":
+        report, err = dump(csample, target.pid, f"--native={native}")
+        check_creator({t["tid"]: [f["function"] for f in t["frames"] if f["kind"] == "python"]
+                       for t in report["threads"]}, target.pid, doing)
+        assert "python" not in err, err
+
+
+@pytest.mark.parametrize("version", ("3.9",) if SAN else ("3.8", "3.9", "3.10", "3.12"))
+def test_a_subinterpreter_recorded_in_the_thread_that_runs_it(csample, start, tmp_path, version):
+    target = start(pythons.require(version).exe, "-c", CREATOR, "run")
+    target.wait_for("ready")
+    out, stats = tmp_path / "out.collapsed", tmp_path / "stats.json"
+    result = csample("record", "-p", target.pid, "-t", "-F", "-d", 1, "-r", 1000, "--native=none", "-o", out,
+                     "--stats-json", stats)
+    assert result.status == 0, result
+    bad, seen = [], set()
+    for stack in map(lambda line: line.rpartition(" ")[0].split(";"), out.read_text().splitlines()):
+        runs = [name for name in stack if name in ("creator", "inner_0", "inner_3")]
+        seen.update(runs)
+        if len(runs) > 1 or runs == ["inner_0"] and "runner" not in stack:
+            bad.append(stack)
+    assert not bad and {"creator", "inner_0"} <= seen, (bad[:5], seen, result)
+    errors = json.loads(stats.read_text())["errors"]
+    assert not errors.get("python_torn") and not errors.get("python_unmerged"), errors

@@ -28,16 +28,33 @@ static void all_interpreters_are_walked(void **unused)
 	uint64_t a = new_state(w, old, SELF, 11), b = new_state(w, old, 70001, 22);
 	uint64_t sub = new_state(w, young, SELF, 11);
 	refresh(w);
-	assert_int_equal(find(w, 70001)->n_states, 1);
+	assert_int_equal(find(w, 70001)->n_own, 1);
 	assert_int_equal(find(w, 70001)->states[0], b);
 	const struct py_thread *th = find(w, SELF);
-	assert_int_equal(th->n_states, 2);
+	assert_int_equal(th->n_own, 2);
 	assert_int_equal(th->states[0], sub); /* the newer interpreter first */
 	assert_int_equal(th->interps[0], young);
 	assert_int_equal(th->states[1], a);
 	assert_int_equal(th->idents[1], 11);
 	assert_int_equal(th->locks[1], get(old, w->py.layout.interp.lock));
 	assert_null(find(w, 70002));
+	world_destroy(w);
+}
+
+/* Of more than can be kept the first interpreter's is not left out. */
+static void a_creator_of_many_keeps_its_first_state(void **unused)
+{
+	(void)unused;
+	struct world *w = world_create(PYVER(3, 12));
+	uint64_t first = new_state(w, new_interp(w), SELF, 11), last = 0;
+	w->used += INTERP_BYTES;
+	uint64_t second = new_interp(w);
+	for (int i = 0; i < PY_MAX_STATES + 3; i++)
+		last = new_state(w, second, SELF, 11);
+	refresh(w);
+	assert_int_equal(find(w, SELF)->n_own, PY_MAX_STATES);
+	assert_int_equal(find(w, SELF)->states[0], last);
+	assert_int_equal(find(w, SELF)->states[PY_MAX_STATES - 1], first);
 	world_destroy(w);
 }
 
@@ -171,28 +188,17 @@ static void a_pthread_that_is_none_has_no_thread(void **unused)
 	world_destroy(w);
 }
 
-static void a_thread_has_so_many_states(void **unused)
-{
-	(void)unused;
-	struct world *w = world_create(PYVER(3, 13));
-	for (unsigned i = 0; i < PY_MAX_STATES + 3; i++)
-		new_state(w, new_interp(w), SELF, 5);
-	refresh(w);
-	assert_int_equal(find(w, SELF)->n_states, PY_MAX_STATES);
-	world_destroy(w);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(all_interpreters_are_walked),
+	        cmocka_unit_test(a_creator_of_many_keeps_its_first_state),
 	        cmocka_unit_test(states_of_nobody_are_left_out),
 	        cmocka_unit_test(ended_threads_are_forgotten),
 	        cmocka_unit_test(damaged_lists_leave_what_was_known),
 	        cmocka_unit_test(no_interpreter_is_the_end),
 	        cmocka_unit_test(pthreads_tell_their_tids),
 	        cmocka_unit_test(a_pthread_that_is_none_has_no_thread),
-	        cmocka_unit_test(a_thread_has_so_many_states),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
