@@ -25,6 +25,7 @@ static void open_book_as(struct book *b, const struct ledger_config *config)
 {
 	*b = (struct book){.strings = strings_create(), .target.proc_fd = -1};
 	snprintf(b->target.comm, sizeof(b->target.comm), "prog");
+	snprintf(b->target.name, sizeof(b->target.name), "prog");
 	b->profile = profile_create(b->strings);
 	b->ledger = ledger_create(b->profile, config);
 	b->sink = ledger_sink(b->ledger);
@@ -383,7 +384,7 @@ static void processes_are_roots_by_their_program(void **state)
 	struct ledger_config config = {.processes = true, .threads = true, .period_ns = PERIOD};
 	b.ledger = ledger_create(b.profile, &config);
 	b.sink = ledger_sink(b.ledger);
-	struct target other = {.pid = 5, .proc_fd = -1, .comm = "sh"};
+	struct target other = {.pid = 5, .proc_fd = -1, .name = "sh"};
 	b.sink.on_process(b.sink.arg, &b.target);
 	b.sink.on_process(b.sink.arg, &other);
 	struct raw_frame frame = {.kind = RAW_ANON, .addr = 0xa};
@@ -391,7 +392,7 @@ static void processes_are_roots_by_their_program(void **state)
 	struct stack stack = {.frames = &frame, .cfas = &cfa, .n = 1, .cap = 1, .end = STACK_ROOT};
 	struct snapshot snap = {.pid = 5, .tid = 5, .by = BY_PREEMPT, .cpu_ns = MS};
 	b.sink.on_stack(b.sink.arg, &snap, &stack, &(struct decoded){0});
-	snprintf(other.comm, sizeof(other.comm), "cat"); /* it execs */
+	snprintf(other.name, sizeof(other.name), "cat"); /* it execs */
 	b.sink.on_process(b.sink.arg, &other);
 	b.sink.on_stack(b.sink.arg, &snap, &stack, &(struct decoded){0});
 	b.sink.on_process_end(b.sink.arg, &other);

@@ -26,6 +26,7 @@ static void open_book_as(struct book *b, const struct ledger_config *config)
 {
 	*b = (struct book){.strings = strings_create(), .target.proc_fd = -1};
 	snprintf(b->target.comm, sizeof(b->target.comm), "prog");
+	snprintf(b->target.name, sizeof(b->target.name), "prog");
 	b->profile = profile_create(b->strings);
 	b->ledger = ledger_create(b->profile, config);
 	b->sink = ledger_sink(b->ledger);

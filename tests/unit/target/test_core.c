@@ -167,6 +167,7 @@ static void reads_threads_and_memory(void **state)
 	struct target *t = core->target;
 	assert_int_equal(t->pid, 500);
 	assert_string_equal(t->comm, "prog");
+	assert_string_equal(t->name, "prog");
 	assert_string_equal(t->command, "prog -x");
 	assert_int_equal(t->maps.n, 3);
 	assert_int_equal(t->maps.items[0].start, BASE);
