@@ -2,7 +2,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
-trait Shape {
+pub trait Shape {
     fn area(&self) -> u64;
 }
 
