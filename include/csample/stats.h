@@ -38,7 +38,8 @@ struct histogram {
 };
 void histogram_add(struct histogram *h, uint64_t ns);
 void histogram_merge(struct histogram *into, const struct histogram *from);
-/* The value below which a share of q (0..1) lies, ns, within 6%; 0 when empty. */
+/* The value below which a share of q (0..1) lies, ns; 0 when empty. Within a
+ * bucket, which is 9 to 12% wide, its values count as evenly spread. */
 uint64_t histogram_quantile(const struct histogram *h, double q);
 /* How many are at most ns, by the middles of their buckets. */
 uint64_t histogram_below(const struct histogram *h, uint64_t ns);

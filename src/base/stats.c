@@ -23,13 +23,18 @@ static unsigned bucket_of(uint64_t ns)
 	return bucket < HISTOGRAM_BUCKETS ? bucket : HISTOGRAM_BUCKETS - 1;
 }
 
+static uint64_t width_of(unsigned bucket)
+{
+	return bucket < 8 ? 1 : 1ULL << (bucket / 8 - 1);
+}
+
 /* The middle of a bucket. */
 static uint64_t value_of(unsigned bucket)
 {
 	if (bucket < 8)
 		return bucket;
-	unsigned log2 = bucket / 8 + 2;
-	return (1ULL << log2) + ((uint64_t)(bucket % 8) << (log2 - 3)) + (1ULL << (log2 - 3)) / 2;
+	uint64_t width = width_of(bucket);
+	return 8 * width + bucket % 8 * width + width / 2;
 }
 
 void histogram_add(struct histogram *h, uint64_t ns)
@@ -55,9 +60,16 @@ uint64_t histogram_quantile(const struct histogram *h, double q)
 {
 	uint64_t want = (uint64_t)((double)h->count * q), seen = 0;
 	for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
-		seen += h->buckets[i];
-		if (seen > want || (seen && seen == h->count))
-			return value_of(i) < h->max ? value_of(i) : h->max;
+		uint64_t n = h->buckets[i], before = seen;
+		seen += n;
+		if (seen <= want && (!seen || seen < h->count))
+			continue;
+		/* As if those of a bucket were spread evenly in it: two runs of one program should
+		 * not differ by a bucket. */
+		double part = want > before ? (double)(want - before) / (double)n : 0;
+		uint64_t width = width_of(i), low = value_of(i) - width / 2;
+		uint64_t value = low + (uint64_t)((part < 1 ? part : 1) * (double)width);
+		return value < h->max ? value : h->max;
 	}
 	return 0;
 }

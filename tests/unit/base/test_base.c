@@ -178,7 +178,8 @@ static void quantiles_are_near(void **state)
 	const double qs[] = {0.01, 0.5, 0.9, 0.99};
 	for (size_t i = 0; i < ARRAY_SIZE(qs); i++) {
 		double got = (double)histogram_quantile(&sum, qs[i]);
-		assert_true(got > qs[i] * 100000 * 0.94 && got < qs[i] * 100000 * 1.06);
+		/* Evenly spread: more exactly than a bucket is wide. */
+		assert_true(got > qs[i] * 100000 * 0.998 && got < qs[i] * 100000 * 1.002);
 	}
 	histogram_add(&sum, UINT64_MAX);
 	assert_true(histogram_quantile(&sum, 1) >= 100000);
