@@ -13,7 +13,7 @@ struct py_prediction *py_prediction_create(void); /* one allocation: free() it *
 
 /* What is asked for in one round. */
 #define PREDICT_BYTES 491520u /* of GATHER_MAX_COPY: the rest is for surprises */
-#define JOIN_GAP      1024u   /* bytes not needed: copied in the time another region takes */
+#define JOIN_GAP      3072u   /* bytes not needed: copied in the time another region takes */
 struct asking {
 	struct region *more;
 	size_t n, max;
