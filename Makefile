@@ -179,7 +179,7 @@ dist-bin: $(BIN)
 
 # They are installed in other systems, made for that: minutes, and needs root and a Debian mirror.
 check-packages: $(BIN)
-	$(Q)CSAMPLE_TEST_PACKAGES=1 CSAMPLE=$(abspath $(BIN)) $(PYTHON) -m pytest -q -rs tests/e2e/test_packages.py
+	$(Q)CSAMPLE_TEST_PACKAGES=1 CSAMPLE=$(abspath $(BIN)) $(PYTHON) -m pytest -q -rs tests/e2e/test_packages.py tests/e2e/test_systemd.py
 
 clean:
 	rm -rf build
