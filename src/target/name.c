@@ -29,6 +29,9 @@ static bool is_file_name(const char *base, const char *comm)
  * a link to python3.12. */
 static bool is_known(const char *comm, const char *exe, char *const *argv)
 {
+	/* In the midst of an exec the arguments are not there yet, but the name is the new one. */
+	if (!argv[0] || !strcmp(comm, "exe")) /* executed as /proc/self/exe */
+		return true;
 	if (begins(base_of(exe), comm) || (argv[0] && begins(argv[0], comm)))
 		return true;
 	for (size_t i = 0; i < MAX_ARGS && argv[i]; i++) {

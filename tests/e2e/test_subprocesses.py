@@ -55,8 +55,8 @@ def assert_charged(stats, used):
 
 
 @pytest.mark.parametrize("kind,name,function", [
-    ("sequence", "leaf", "work_leaf"),  # its argv[0]; the file executed is /proc/self/exe
-    ("vfork", "leaf", "work_leaf"),
+    ("sequence", "exe", "work_leaf"),
+    ("vfork", "exe", "work_leaf"),
     ("forks", "family", "work_fork"),
     ("double", "family", "work_fork"),
 ])

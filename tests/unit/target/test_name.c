@@ -49,7 +49,8 @@ static void what_the_main_thread_is_for_is_none(void **state)
 	expect("node", "MainThread", "/usr/bin/node", "node", "MainThread.js");
 	expect("nodejs", "MainThread", "/usr/bin/node", "nodejs", "app.js");
 	expect("node", "MainThread", "/opt/a b/node (deleted)", "my: app", NULL);
-	expect("node", "MainThread", "/usr/bin/node", NULL, NULL);
+	expect("exe", "exe", "/usr/bin/runc", "init", NULL);
+	expect("app.sh", "app.sh", "/usr/bin/dash", NULL, NULL); /* no arguments yet */
 	expect("node", "MainThread", "", "/usr/bin/node app.js", NULL); /* of a core file */
 	expect("MainThread", "MainThread", "", "\033]0;x", NULL);
 	expect("node", "", "/usr/bin/node", "node", NULL);
