@@ -9,14 +9,36 @@
 
 #include <csample/err.h>
 
+struct rmem_part {
+	uint64_t addr;
+	void *buf;
+	size_t len;
+};
+
 struct rmem { /* embedded by its implementations */
 	/* Exactly len bytes at addr; or &err_fault, &err_gone, and buf is garbage. */
 	struct err *(*read)(struct rmem *rm, uint64_t addr, void *buf, size_t len);
+	/* What rmem_read_many() does, at the cost of one read. Optional. */
+	size_t (*read_many)(struct rmem *rm, const struct rmem_part *parts, size_t n);
 };
 
 static inline struct err *rmem_read(struct rmem *rm, uint64_t addr, void *buf, size_t len)
 {
 	return rm->read(rm, addr, buf, len);
+}
+
+/* Reads parts in their order up to the first that cannot be read whole; returns how many were. What
+ * is in the others' buffers is garbage. */
+static inline size_t rmem_read_many(struct rmem *rm, const struct rmem_part *parts, size_t n)
+{
+	size_t done = 0;
+	if (rm->read_many)
+		return rm->read_many(rm, parts, n);
+	for (struct err *err = NULL; done < n && !err; done += !err) {
+		err = rm->read(rm, parts[done].addr, parts[done].buf, parts[done].len);
+		err_free(err);
+	}
+	return done;
 }
 
 /* The memory of a live process, by process_vm_readv, or /proc/PID/mem where that is refused.
