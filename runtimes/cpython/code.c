@@ -14,7 +14,7 @@
 #include <csample/mem.h>
 #include <csample/vec.h>
 
-#include "guard.h"
+#include "places.h"
 
 #define MAX_CODES       (1u << 20)
 #define MAX_PLACES      (1u << 17)
@@ -22,50 +22,7 @@
 #define MAX_LINES_BYTES (64u << 20) /* all expanded tables together */
 #define MAX_NAME        16384       /* characters */
 
-#define TRUST_NS         50000000ull   /* a place need not be looked at again so soon */
-#define SETTLE_NS        1000000000ull /* the least age of what the pause does not look at */
-#define SETTLE_CHECKS    4
-#define KEEP_NS          60000000000ull /* when there are too many places: those used since */
-#define CHECKS_A_REFRESH 256
-
-enum table_state { TABLE_DROPPED, TABLE_KEPT, TABLE_NONE };
-
-struct code {
-	const char *name, *file; /* interned; file NULL: empty */
-	const char *shown;       /* the name, qualified if that could be done later */
-	uint64_t content;        /* hash of the line table's and the name's bytes */
-	int32_t firstlineno;
-	int32_t first_traceable; /* bytes */
-	uint32_t n_ranges;
-	uint32_t used; /* refresh in which its lines were last asked for */
-	struct py_line_range *ranges;
-	uint8_t table;         /* enum table_state */
-	uint8_t qualify_tries; /* left */
-};
-
-struct place {
-	uint64_t addr, guard;
-	uint64_t heads[PY_CODE_CONTENTS]; /* hashes of what py_code_contents() asks for; 0: unknown
-	                                   */
-	uint64_t since_ns, checked_ns, content_checked_ns, used_ns;
-	uint32_t code; /* number: index in codes + 1; 0: free */
-	uint32_t checks;
-	bool settled;
-};
-
-struct py_codes {
-	struct strings *strings;
-	VEC(struct code) codes;
-	struct map64 by_content; /* hash of a code -> number of the first such */
-	VEC(struct place) places;
-	struct map64 by_addr; /* -> index in places + 1 */
-	uint32_t n_free, next_check, refreshes;
-	size_t lines_bytes;
-	uint64_t now_ns;               /* of the last refresh or snapshot */
-	struct py_line_range *scratch; /* for one table of the largest size seen */
-	size_t scratch_len;
-	struct py_settled *settled;
-};
+#define KEEP_NS 60000000000ull /* when there are too many places: those used since */
 
 struct py_codes *py_codes_create(struct strings *strings)
 {
@@ -104,13 +61,13 @@ static void unsettle(struct py_codes *c, struct place *p)
 	p->settled = false;
 }
 
-static struct place *find_place(struct py_codes *c, uint64_t addr)
+struct place *py_place_find(struct py_codes *c, uint64_t addr)
 {
 	uint64_t *at = map64_get(&c->by_addr, addr);
 	return at && *at ? &c->places.items[*at - 1] : NULL;
 }
 
-static void forget(struct py_codes *c, struct place *p)
+void py_place_forget(struct py_codes *c, struct place *p)
 {
 	unsettle(c, p);
 	*map64_put(&c->by_addr, p->addr) = 0;
@@ -350,23 +307,32 @@ static bool same_contents(struct py *py, struct place *p)
 	struct strbuf name = {0};
 	uint64_t content;
 	size_t len = 0, n = py_guard_bytes(&py->layout);
-	if (py_code_has_version(py) || (p->settled && c->now_ns - p->content_checked_ns < TRUST_NS))
+	if (py_code_has_version(py) ||
+	    (p->settled &&
+	     (p->content_checked_ns >= c->now_ns || c->now_ns - p->content_checked_ns < TRUST_NS)))
 		return true;
+	uint64_t now = now_ns();
 	bool ok = py_read(py->base.target->rm, p->addr, bytes, n) &&
 	          !py_is_freed(&py->layout, bytes) && py_guard_of(&py->layout, bytes) == p->guard &&
 	          hash_contents(py, (struct obj){bytes, n}, &table, &len, &name, &content) &&
 	          content == c->codes.items[p->code - 1].content;
 	strbuf_free(&name);
-	p->content_checked_ns = c->now_ns;
+	p->content_checked_ns = now;
 	return ok;
 }
 
-static bool still_there(struct py *py, struct place *p)
+/* A look after the sample tells as much as one before it. */
+bool py_place_is_trusted(const struct py_codes *c, const struct place *p)
 {
-	uint64_t guard;
+	return p->checked_ns >= c->now_ns || c->now_ns - p->checked_ns < TRUST_NS;
+}
+
+bool py_place_still_there(struct py *py, struct place *p)
+{
+	uint64_t guard, now = now_ns();
 	if (!py_guard_now(py, p->addr, &guard) || guard != p->guard || !same_contents(py, p))
 		return false;
-	p->checked_ns = py->codes->now_ns;
+	p->checked_ns = now;
 	return true;
 }
 
@@ -374,7 +340,7 @@ uint32_t py_code_entry(struct py *py, const struct snapshot *snap, uint64_t addr
 {
 	struct py_codes *c = py->codes;
 	const uint8_t *copied = snapshot_at(snap, addr, py_guard_bytes(&py->layout));
-	struct place *p = find_place(c, addr);
+	struct place *p = py_place_find(c, addr);
 	if (snap->time_ns > c->now_ns)
 		c->now_ns = snap->time_ns;
 	uint64_t heads[PY_CODE_CONTENTS] = {0};
@@ -382,16 +348,20 @@ uint32_t py_code_entry(struct py *py, const struct snapshot *snap, uint64_t addr
 		py_heads_of(py, snap, copied, heads);
 	enum comparison same = p ? py_heads_compare(heads, p->heads) : NOTHING_TO_COMPARE;
 	if (p && copied && (py_guard_of(&py->layout, copied) != p->guard || same == DIFFERENT)) {
-		forget(c, p);
+		py_place_forget(c, p);
 		p = NULL;
 	}
 	if (!p)
 		return learn(py, addr, copied, heads);
 	/* Without a copy of its guard nobody knows which of the two the sample was of. */
+	if (p->settled)
+		py_recheck_note(c, p);
+	if (!copied && p->hot && !py_place_is_trusted(c, p))
+		py_recheck_hot(py);
 	bool ok = copied ? same == SAME || same_contents(py, p)
-	                 : c->now_ns - p->checked_ns < TRUST_NS || still_there(py, p);
+	                 : py_place_is_trusted(c, p) || py_place_still_there(py, p);
 	if (!ok) {
-		forget(c, p);
+		py_place_forget(c, p);
 		return 0;
 	}
 	struct code *code = &c->codes.items[p->code - 1];
@@ -454,15 +424,5 @@ void py_codes_refresh(struct py *py)
 	c->refreshes++;
 	if (c->n_free > c->places.n / 2)
 		drop_places(c, 0);
-	size_t n = c->places.n < CHECKS_A_REFRESH ? c->places.n : CHECKS_A_REFRESH;
-	for (size_t i = 0; i < n; i++) {
-		struct place *p = &c->places.items[c->next_check++ % c->places.n];
-		if (!p->code)
-			continue;
-		if (!still_there(py, p))
-			forget(c, p);
-		else if (++p->checks >= SETTLE_CHECKS && c->now_ns - p->since_ns >= SETTLE_NS &&
-		         !p->settled)
-			p->settled = py_settled_add(c->settled, p->addr);
-	}
+	py_recheck_some(py);
 }

@@ -41,7 +41,8 @@ struct py {
 	struct py_codes *codes;
 	struct py_bytecodes *bytecodes; /* NULL: nothing is remembered */
 	struct py_thread_names *thread_names;
-	struct strings *strings; /* target->strings */
+	struct strings *strings;    /* target->strings */
+	uint64_t not_finalizing_ns; /* when the worker last saw that it is not */
 };
 static inline struct py *py_of(struct runtime *rt)
 {

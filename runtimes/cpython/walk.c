@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <csample/clock.h>
 #include <csample/vec.h>
 
 #include "chain.h"
@@ -233,11 +234,18 @@ static bool view_word(struct py_view *view, uint64_t addr, size_t width, uint64_
 	       obj_get(o, (struct field){0, (uint8_t)width}, ret);
 }
 
-/* Captured with the lock where they lie together; else as it is now, which is a moment later. */
+/* Captured with the lock where they lie together; else as it is now, which is a moment later: what
+ * was not so at the end of a batch of samples was not so at any of them. */
 static bool finalizes(struct py *py, struct py_view *view)
 {
-	uint64_t word = py_finalizing_word(py), value = 0;
-	return word && (view_word(view, word, 8, &value) || read_live(py, word, &value)) && value;
+	uint64_t word = py_finalizing_word(py), value = 0, now;
+	if (!word || view_word(view, word, 8, &value) ||
+	    view->snap->time_ns <= py->not_finalizing_ns)
+		return value;
+	now = now_ns();
+	if (read_live(py, word, &value) && !value)
+		py->not_finalizing_ns = now;
+	return value;
 }
 
 /* Through one of the states that are here. */

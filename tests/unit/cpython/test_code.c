@@ -172,6 +172,96 @@ static void code_settles_when_it_is_old_and_unchanged(void **state)
 	assert_false(py_code_is_settled(p->py.codes, s.addr));
 }
 
+/* Counts the calls of another address space. */
+struct counting {
+	struct rmem rm, *of;
+	unsigned calls;
+};
+
+static struct err *count_read(struct rmem *rm, uint64_t addr, void *buf, size_t len)
+{
+	struct counting *c = (struct counting *)rm;
+	c->calls++;
+	return c->of->read(c->of, addr, buf, len);
+}
+
+static size_t count_read_many(struct rmem *rm, const struct rmem_part *parts, size_t n)
+{
+	struct counting *c = (struct counting *)rm;
+	c->calls++;
+	return c->of->read_many(c->of, parts, n);
+}
+
+static void settle(struct python *p, const uint64_t *addrs, size_t n)
+{
+	for (size_t i = 0; i < n;) {
+		i += py_code_is_settled(p->py.codes, addrs[i]);
+		nanosleep(&(struct timespec){0, 1000000}, NULL);
+		py_codes_refresh(&p->py);
+	}
+}
+
+static uint32_t entry_now(struct python *p, uint64_t addr)
+{
+	struct snapshot snap = {.time_ns = now_ns()};
+	return py_code_entry(&p->py, &snap, addr);
+}
+
+/* Longer ago than what was seen is believed for. */
+static void let_trust_end(void)
+{
+	for (uint64_t then = now_ns(); now_ns() - then < 60000000;)
+		nanosleep(&(struct timespec){0, 10000000}, NULL);
+}
+
+static void settled_code_is_looked_at_together(void **state)
+{
+	struct python *p = python_start(*state, SCRIPTS "code.py");
+	static char line[1 << 20];
+	uint64_t addrs[100];
+	uint32_t entries[100];
+	size_t n = 0;
+	while (n < 100 && python_line(p, line, sizeof(line))) {
+		addrs[n] = parse(line).addr;
+		n += entry_now(p, addrs[n]) != 0;
+	}
+	assert_int_equal(n, 100);
+	settle(p, addrs, n);
+	for (size_t i = 0; i < n; i++)
+		entries[i] = entry_now(p, addrs[i]);
+	let_trust_end();
+	struct counting counting = {{count_read, count_read_many}, p->target.rm, 0};
+	p->target.rm = &counting.rm;
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(entry_now(p, addrs[i]), entries[i]);
+	assert_in_range(counting.calls, 1, 10);
+}
+
+static void settled_code_that_changes_is_noticed_among_others(void **state)
+{
+	struct python *p = python_start(*state, SCRIPTS "reuse.py");
+	static char line[4096];
+	assert_non_null(python_line(p, line, sizeof(line)));
+	struct shown before = parse(line);
+	assert_int_not_equal(entry_now(p, before.addr), 0);
+	settle(p, &before.addr, 1);
+	uint32_t entry = entry_now(p, before.addr);
+	let_trust_end();
+	assert_int_equal(entry_now(p, before.addr), entry); /* it is one of those used lately */
+	while (python_line(p, line, sizeof(line)))
+		;
+	python_go_on(p);
+	assert_non_null(python_line(p, line, sizeof(line)));
+	struct shown after = parse(line);
+	assert_int_equal(after.addr, before.addr);
+	let_trust_end();
+	struct frame f;
+	assert_int_equal(entry_now(p, after.addr), 0); /* of which of the two, who knows */
+	entry = entry_now(p, after.addr);
+	py_describe(&p->py.base, (struct raw_frame){.addr = entry}, &f);
+	assert_string_equal(f.function, after.name);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -181,6 +271,12 @@ int main(void)
 	        PYTHON_TESTS(contents_of_another_time_are_not_believed),
 	        {"code_settles_when_it_is_old_and_unchanged",
 	         code_settles_when_it_is_old_and_unchanged, NULL, NULL, "3.11"},
+	        {"settled_code_is_looked_at_together", settled_code_is_looked_at_together, NULL,
+	         NULL, "3.11"},
+	        {"settled_code_that_changes_is_noticed_among_others 3.11",
+	         settled_code_that_changes_is_noticed_among_others, NULL, NULL, "3.11"},
+	        {"settled_code_that_changes_is_noticed_among_others 3.8",
+	         settled_code_that_changes_is_noticed_among_others, NULL, NULL, "3.8"},
 	};
 	return cmocka_run_group_tests_name("code", tests, NULL, python_end);
 }
