@@ -22,6 +22,8 @@ const char *intern_passing(struct strings *s, const char *str, size_t len);
 struct passed_strings;
 struct passed_strings *strings_take_passing(struct strings *s);
 void passed_strings_free(struct passed_strings *p); /* NULL is allowed */
+/* How many there are but for those: grows with each new name. */
+size_t strings_count(const struct strings *s);
 /* Memory of all of them. */
 size_t strings_bytes(const struct strings *s);
 

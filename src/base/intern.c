@@ -126,6 +126,11 @@ static size_t table_bytes(const struct table *t)
 	return (t->arena ? arena_bytes(t->arena) : 0) + t->cap * sizeof(*t->slots);
 }
 
+size_t strings_count(const struct strings *s)
+{
+	return s->lasting.n;
+}
+
 size_t strings_bytes(const struct strings *s)
 {
 	return table_bytes(&s->lasting) + table_bytes(&s->passing);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <time.h>
@@ -249,22 +248,9 @@ static void note_ended(struct engine *e)
 
 bool engine_poll(struct engine *e, int timeout_ms)
 {
-	size_t n_side = 0;
-	const int *side = e->sideband ? sideband_fds(e->sideband, &n_side) : NULL;
-	struct pollfd fds[2 + 64];
-	size_t n = 0;
-	fds[n++] = (struct pollfd){.fd = e->shared.wake_fd, .events = POLLIN};
-	fds[n++] = (struct pollfd){.fd = e->ended_fd, .events = POLLIN};
-	/* On large machines the rings are looked at now and then only. */
-	for (size_t i = 0; i < n_side && n_side <= 64; i++)
-		fds[n++] = (struct pollfd){.fd = side[i], .events = POLLIN};
-	if (e->sleep_ms && timeout_ms > e->sleep_ms)
-		timeout_ms = e->sleep_ms;
-	int n_woken = poll(fds, n, timeout_ms);
-	uint64_t count;
-	if (fds[0].revents && read(e->shared.wake_fd, &count, sizeof(count)) < 0)
-		log_debug(LOG_CAPTURE, "wake-up: %s", strerror(errno));
+	bool by_side = engine_wait(e, timeout_ms);
 	engine_drain_sideband(e);
+	ear_turn(&e->ear, now_ns());
 	note_ended(e);
 	drain_queues(e);
 	process_sweep(e);
@@ -272,7 +258,7 @@ bool engine_poll(struct engine *e, int timeout_ms)
 	e->sleep_ms = engine_watch_young(e);
 	threads_collect(e->shared.threads);
 	/* A target that creates threads all the time wakes us for each: not more than once a ms. */
-	if (n_woken && n_side && timeout_ms > 1)
+	if (by_side && timeout_ms > 1)
 		usleep(1000);
 	return e->n_alive > 0;
 }
@@ -326,6 +312,46 @@ void engine_stop(struct engine *e)
 		         "without it");
 }
 
+static uint64_t rusage_ns(const struct rusage *r)
+{
+	return ((uint64_t)r->ru_utime.tv_sec + (uint64_t)r->ru_stime.tv_sec) * 1000000000ULL +
+	       ((uint64_t)r->ru_utime.tv_usec + (uint64_t)r->ru_stime.tv_usec) * 1000ULL;
+}
+
+void engine_add_counts(const struct engine *e, const struct sampler *s, struct stats *stats,
+                       uint64_t *ticks)
+{
+	if (!e->shared.wall || s->kind == SAMPLER_TIMER)
+		*ticks += atomic_load(&s->counts.ticks);
+	for (unsigned k = 0; k < LOSSES; k++)
+		stats->lost[k] += atomic_load(&s->counts.lost[k]);
+	histogram_merge(&stats->pause, &s->pause);
+}
+
+static void sum_up(struct engine *e, struct stats *ret)
+{
+	struct rusage self;
+	uint64_t ticks = e->retired_ticks;
+	*ret = e->stats;
+	for (size_t i = 0; i < e->n_samplers; i++)
+		if (e->samplers[i])
+			engine_add_counts(e, e->samplers[i], ret, &ticks);
+	uint64_t end = e->stop_ns ? e->stop_ns : now_ns();
+	if (e->hold_ns)
+		end = e->hold_ns;
+	ret->duration_ns = end - e->start_ns - e->held_ns;
+	ret->target_cpu_ns = e->ended_cpu_ns;
+	for (size_t i = 0; i < e->processes.n; i++)
+		ret->target_cpu_ns += account_cpu_ns(e->processes.items[i]);
+	ret->processes = e->n_processes;
+	getrusage(RUSAGE_SELF, &self);
+	ret->self_cpu_ns = rusage_ns(&self) - rusage_ns(&e->self_start);
+	ret->self_rss_bytes = (uint64_t)self.ru_maxrss * 1024;
+	ret->rate_asked = e->config.rate_hz;
+	uint64_t base = e->shared.wall || !e->has_perf ? ret->duration_ns : ret->target_cpu_ns;
+	ret->rate_reached = base ? (double)ticks * 1e9 / (double)base : 0;
+}
+
 /* A thread may run on, and be captured, while it is looked at: it then seems to have more to carry
  * than it has, never less. */
 static uint64_t uncarried_ns(struct engine *e)
@@ -367,7 +393,7 @@ void engine_checkpoint(struct engine *e, struct stats *ret)
 	drain_queues(e);    /* what was credited to threads above has become stacks */
 	collect_repeats(e); /* of what has just been worked off */
 	process_sweep(e);
-	engine_get_stats(e, ret);
+	sum_up(e, ret);
 	ret->uncarried_ns = uncarried;
 }
 
@@ -380,42 +406,9 @@ size_t engine_pids(const struct engine *e, pid_t *ret, size_t max)
 	return n;
 }
 
-static uint64_t rusage_ns(const struct rusage *r)
-{
-	return ((uint64_t)r->ru_utime.tv_sec + (uint64_t)r->ru_stime.tv_sec) * 1000000000ULL +
-	       ((uint64_t)r->ru_utime.tv_usec + (uint64_t)r->ru_stime.tv_usec) * 1000ULL;
-}
-
-void engine_add_counts(const struct engine *e, const struct sampler *s, struct stats *stats,
-                       uint64_t *ticks)
-{
-	if (!e->shared.wall || s->kind == SAMPLER_TIMER)
-		*ticks += atomic_load(&s->counts.ticks);
-	for (unsigned k = 0; k < LOSSES; k++)
-		stats->lost[k] += atomic_load(&s->counts.lost[k]);
-	histogram_merge(&stats->pause, &s->pause);
-}
-
 void engine_get_stats(struct engine *e, struct stats *ret)
 {
-	struct rusage self;
-	uint64_t ticks = e->retired_ticks;
-	*ret = e->stats;
-	for (size_t i = 0; i < e->n_samplers; i++)
-		if (e->samplers[i])
-			engine_add_counts(e, e->samplers[i], ret, &ticks);
-	uint64_t end = e->stop_ns ? e->stop_ns : now_ns();
-	if (e->hold_ns)
-		end = e->hold_ns;
-	ret->duration_ns = end - e->start_ns - e->held_ns;
-	ret->target_cpu_ns = e->ended_cpu_ns;
-	for (size_t i = 0; i < e->processes.n; i++)
-		ret->target_cpu_ns += account_cpu_ns(e->processes.items[i]);
-	ret->processes = e->n_processes;
-	getrusage(RUSAGE_SELF, &self);
-	ret->self_cpu_ns = rusage_ns(&self) - rusage_ns(&e->self_start);
-	ret->self_rss_bytes = (uint64_t)self.ru_maxrss * 1024;
-	ret->rate_asked = e->config.rate_hz;
-	uint64_t base = e->shared.wall || !e->has_perf ? ret->duration_ns : ret->target_cpu_ns;
-	ret->rate_reached = base ? (double)ticks * 1e9 / (double)base : 0;
+	if (e->started && !e->stopped && !e->hold_ns)
+		engine_read_clocks(e);
+	sum_up(e, ret);
 }

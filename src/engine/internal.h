@@ -11,6 +11,7 @@
 #include <csample/unwinder.h>
 #include <csample/vec.h>
 
+#include "ear.h"
 #include "sampler.h"
 
 /* A process that is sampled. The worker's, but for space. */
@@ -30,6 +31,7 @@ struct process {
 	uint64_t exec_ns;      /* of an exec not yet acted upon; 0: none */
 	uint64_t last_exec_ns; /* of the last one acted upon */
 	uint64_t maps_read_ns;
+	uint64_t added_ns, clock_ns;        /* when we met it, and last read its clock */
 	uint64_t start_cpu_ns, last_cpu_ns; /* of its clock: when we began, and the last reading */
 	uint64_t credited_ns;               /* CPU time that its snapshots have carried */
 	struct process *parent; /* that is listed; NULL: none; a forebear if is_orphan */
@@ -74,7 +76,12 @@ struct engine {
 	struct unwinder *unwinder;
 	struct stack stack;
 	char *note;
+	struct ear ear;
 	int sleep_ms;   /* what engine_watch_young() answered last */
+	size_t n_names; /* known to us, and when there last were more of them */
+	uint64_t names_ns;
+	int online_fd; /* the kernel's list of CPUs, and what it said; -1: there is none */
+	char online[256];
 	bool abandoned; /* a sampler still runs, and uses all this */
 	bool started, stopped, traced_told, too_many_told;
 	bool lost_events; /* since the last look around */
@@ -152,6 +159,10 @@ uint64_t account_cpu_ns(const struct process *p);
 /* It is about to be forgotten: its time is carried over. */
 void account_end(struct engine *e, struct process *p);
 
+/* wait.c: sleeps until there is something to do, at most timeout_ms. True: the side-band alone has
+ * ended that. */
+bool engine_wait(struct engine *e, int timeout_ms);
+
 /* watch.c */
 void engine_prepare_images(struct engine *e);
 void engine_drain_sideband(struct engine *e);
@@ -159,6 +170,8 @@ void engine_drain_sideband(struct engine *e);
 int engine_watch_young(struct engine *e);
 /* To be watched for a while: it is new, or runs a new program. */
 void engine_note_young(struct engine *e, struct process *p);
+/* Clocks of the processes, if they are few; else those of late must do. */
+void engine_read_clocks(struct engine *e);
 /* Now and then: what nobody told us of. */
 void engine_look_around(struct engine *e);
 

@@ -31,6 +31,7 @@ struct process *process_add(struct engine *e, struct target *target, bool owned)
 		p->decoding = decoding_open(e->config.decoder, target);
 		p->owns_decoding = true;
 	}
+	p->added_ns = now_ns();
 	p->space.pid = target->pid;
 	p->space.mem_fd = open_mem_if_needed(target);
 	if (p->decoding)

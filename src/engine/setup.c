@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is permitted, and which ways of capturing that gives. */
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,11 +34,13 @@ static void add_note(struct engine *e, const char *note)
 	e->note = joined;
 }
 
+#define ONLINE_CPUS "/sys/devices/system/cpu/online"
+
 /* Online CPUs, from the kernel's list such as "0-3,6"; the kernel wrote it, within bounds. */
 size_t engine_online_cpus(int *cpus, size_t max)
 {
 	char text[4096] = "";
-	FILE *f = fopen("/sys/devices/system/cpu/online", "re");
+	FILE *f = fopen(ONLINE_CPUS, "re");
 	if (f && !fgets(text, sizeof(text), f))
 		text[0] = '\0';
 	if (f)
@@ -305,6 +308,7 @@ struct err *engine_create(struct target *const *targets, size_t n_targets, struc
 	};
 	e->shared.gathers = config->decoder || config->decoding;
 	e->ended_fd = epoll_create1(EPOLL_CLOEXEC);
+	e->online_fd = open(ONLINE_CPUS, O_RDONLY | O_CLOEXEC);
 	if (config->children)
 		e->orphans = mem_zalloc(sizeof(*e->orphans));
 	e->n_samplers = (size_t)sysconf(_SC_NPROCESSORS_CONF) + 1;
@@ -353,6 +357,8 @@ void engine_destroy(struct engine *e)
 	close(e->shared.stop_fd);
 	close(e->shared.wake_fd);
 	close(e->ended_fd);
+	if (e->online_fd >= 0)
+		close(e->online_fd);
 	for (size_t i = 0; i < e->processes.n; i++)
 		process_free(e->processes.items[i]);
 	vec_free(&e->processes);

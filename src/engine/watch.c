@@ -10,7 +10,12 @@
 
 #include "internal.h"
 
-#define CLOCKS_NS       30000000ULL /* reading one goes through all threads of its process */
+/* Reading a clock goes through all threads of its process: the longer we know it, the less what is
+ * not seen when it ends suddenly is of the whole. */
+#define CLOCKS_NS       30000000ULL
+#define CLOCKS_AGE      64 /* a share of the time we know it */
+#define CLOCKS_MAX_NS   250000000ULL
+#define CLOCKS_FEW      64
 #define DECODING_NS     100000000ULL
 #define RESCAN_NS       1000000000ULL
 #define RESCAN_BLIND_NS 100000000ULL /* when nobody tells of new threads */
@@ -35,6 +40,10 @@ static void on_sideband(void *arg, const struct sideband_event *event)
 		return;
 	}
 	struct process *p = process_find(e, event->pid);
+	if (p && !p->ended)
+		e->ear.own++;
+	else
+		e->ear.foreign++;
 	if (e->orphans)
 		family_on_event(e, event);
 	if (!p || p->ended)
@@ -115,12 +124,26 @@ static void retire_offline(struct engine *e, const int *cpus, size_t n)
 	}
 }
 
+/* True too when that cannot be known. */
+static bool cpus_may_differ(struct engine *e)
+{
+	char text[sizeof(e->online)];
+	ssize_t n = e->online_fd >= 0 ? pread(e->online_fd, text, sizeof(text) - 1, 0) : -1;
+	if (n < 0 || n == sizeof(text) - 1)
+		return true;
+	text[n] = '\0';
+	if (!strcmp(text, e->online))
+		return false;
+	memcpy(e->online, text, sizeof(text));
+	return true;
+}
+
 /* The event of a CPU that went away is silent for good, and threads may come to it when it is back:
  * noticed while it is away, if that is a tenth of a second. */
 static void watch_moves(struct engine *e)
 {
 	int cpus[MAX_CPUS];
-	if (moves_valid(e->shared.moves) &&
+	if (moves_valid(e->shared.moves) && cpus_may_differ(e) &&
 	    !moves_cover(e->shared.moves, cpus, engine_online_cpus(cpus, MAX_CPUS)))
 		moves_expire(e->shared.moves);
 }
@@ -192,11 +215,35 @@ static void tell_of_tracer(struct engine *e)
 	         (int)p->space.pid);
 }
 
+static void read_clock(struct process *p, uint64_t now)
+{
+	uint64_t cpu_ns = target_cpu_ns(p->target);
+	p->clock_ns = now;
+	if (cpu_ns > p->last_cpu_ns)
+		p->last_cpu_ns = cpu_ns;
+}
+
+static bool is_clock_due(const struct process *p, uint64_t now)
+{
+	uint64_t wait = (now - p->added_ns) / CLOCKS_AGE;
+	if (wait < CLOCKS_NS)
+		wait = CLOCKS_NS;
+	/* What is young may be over at any moment, and with it its clock. */
+	return p->is_young || now - p->clock_ns >= (wait < CLOCKS_MAX_NS ? wait : CLOCKS_MAX_NS);
+}
+
+void engine_read_clocks(struct engine *e)
+{
+	uint64_t now = now_ns();
+	for (size_t i = 0; i < e->processes.n && e->processes.n <= CLOCKS_FEW; i++)
+		if (!e->processes.items[i]->ended)
+			read_clock(e->processes.items[i], now);
+}
+
 /* Clocks of those that run; the others' stand still. All of them now and then, since a process may
  * run without being met by a tick. */
 static void read_clocks(struct engine *e, uint64_t now)
 {
-	/* What is young may be over at any moment, and with it its clock. */
 	if (now - e->clocks_look_ns < CLOCKS_NS && !e->young.n)
 		return;
 	e->clocks_look_ns = now;
@@ -207,9 +254,8 @@ static void read_clocks(struct engine *e, uint64_t now)
 		struct process *p = e->processes.items[i];
 		if (p->ended || !(all || p->sampled))
 			continue;
-		uint64_t cpu_ns = target_cpu_ns(p->target);
-		if (cpu_ns > p->last_cpu_ns)
-			p->last_cpu_ns = cpu_ns;
+		if (is_clock_due(p, now))
+			read_clock(p, now);
 		if (due)
 			account_read_reaped(e, p);
 	}

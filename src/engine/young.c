@@ -13,7 +13,8 @@
 #define FIRST_MAPS_NS 200000ULL
 #define YOUNG_MS      2
 #define DECODES_MS    10
-#define MANY          16 /* processes */
+#define MANY          16            /* processes */
+#define STEADY_NS     1000000000ULL /* without a new name: what runs is known */
 
 void engine_note_young(struct engine *e, struct process *p)
 {
@@ -41,6 +42,17 @@ static bool watch(struct engine *e, struct process *p)
 	return young || starting;
 }
 
+/* What runs, has run before: its names are known. */
+static bool is_steady(struct engine *e)
+{
+	uint64_t now = now_ns();
+	size_t n = strings_count(e->strings);
+	if (n != e->n_names)
+		e->names_ns = now;
+	e->n_names = n;
+	return now - e->names_ns > STEADY_NS;
+}
+
 static bool decodes(const struct engine *e)
 {
 	struct runtime *rt[1];
@@ -64,5 +76,7 @@ int engine_watch_young(struct engine *e)
 			e->young.items[kept++] = p;
 	}
 	e->young.n = kept;
-	return kept ? YOUNG_MS : decodes(e) && !e->config.patient ? DECODES_MS : INT_MAX;
+	if (kept)
+		return YOUNG_MS;
+	return !e->config.patient && !is_steady(e) && decodes(e) ? DECODES_MS : INT_MAX;
 }
