@@ -59,6 +59,7 @@ struct snapshot {
 	uint64_t time_ns;  /* CLOCK_MONOTONIC of the trigger */
 	uint64_t pause_ns; /* trigger to release; 0 when nothing was held */
 	uint64_t cpu_ns;   /* CPU time of the thread since its previous snapshot */
+	bool guessed;      /* cpu_ns is what a tick stands for: the thread was not known */
 	uint64_t wall_ns;  /* wall time since its previous observation (wall only) */
 	/* Before it, the thread was seen to sleep on as in its previous snapshot so often, so long.
 	 */

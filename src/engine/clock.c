@@ -69,6 +69,7 @@ static void look_at(struct sampler *s, struct thread *th)
 	}
 	capture_aim(&s->capture, th->space);
 	snap->pause_ns = snap->wall_ns = snap->prior_repeats = snap->prior_wall_ns = 0;
+	snap->guessed = false;
 	int result = look(s, th, snap, capacity);
 	if (result == CAPTURED && s->shared->wall)
 		sampler_add_wall(th, snap, snap->time_ns);

@@ -139,10 +139,22 @@ static bool has_anonymous(const struct stack *stack)
 	return false;
 }
 
-/* One snapshot, left to right. */
-static void take_sample(struct engine *e, struct process *p, const struct snapshot *snap)
+/* A sample that goes its way: a guess counts now, and the thread's own clock less by it later. What
+ * is guessed of a sample that does not is left to that clock. */
+static void count_guess(struct engine *e, struct process *p, const struct snapshot *snap)
 {
-	p->credited_ns += p->execed ? snap->cpu_ns : 0;
+	if (!snap->guessed)
+		return;
+	p->credited_ns += snap->cpu_ns;
+	debts_add(&e->debts, snap->tid, snap->cpu_ns);
+}
+
+/* One snapshot, left to right. */
+static void take_sample(struct engine *e, struct process *p, struct snapshot *snap)
+{
+	if (!snap->guessed)
+		snap->cpu_ns = debts_pay(&e->debts, snap->tid, snap->cpu_ns);
+	p->credited_ns += p->execed && !snap->guessed ? snap->cpu_ns : 0;
 	p->sampled = true;
 	if (!p->execed || is_torn_by_exec(p, snap)) {
 		e->stats.lost[LOSS_EXEC] += p->execed;
@@ -185,8 +197,7 @@ static void take_sample(struct engine *e, struct process *p, const struct snapsh
 	e->stats.captured[snap->by]++;
 	e->stats.ends[e->stack.end]++;
 	e->stats.reads += snap->reads;
-	if (!p->ended && !threads_find(e->shared.threads, snap->tid) && !e->stopped)
-		*map64_put(&e->estimated, (uint64_t)snap->tid) += snap->cpu_ns;
+	count_guess(e, p, snap);
 	if (snap->prior_repeats)
 		e->sink.on_repeat(e->sink.arg, snap->tid, snap->prior_repeats, snap->prior_wall_ns);
 	e->sink.on_stack(e->sink.arg, snap, &e->stack, &decoded);
@@ -219,7 +230,8 @@ static void drain_queues(struct engine *e)
 		if (p && p->exec_ns && snap->time_ns >= p->exec_ns)
 			process_act_on_exec(e, p);
 		if (p)
-			take_sample(e, p, snap);
+			take_sample(e, p,
+			            (struct snapshot *)(uintptr_t)snap); /* ours until popped */
 		else
 			e->stats.lost[LOSS_GONE]++;
 		queue_pop(queue);
@@ -274,6 +286,7 @@ static void settle_threads(struct engine *e)
 		if (!e->sink.on_thread_end)
 			continue;
 		uint64_t left = th->final_ns > th->credited_ns ? th->final_ns - th->credited_ns : 0;
+		left = debts_pay(&e->debts, th->tid, left);
 		e->sink.on_thread_end(e->sink.arg, th->tid, th->final_ns > 0, left);
 	}
 }
@@ -360,6 +373,7 @@ static uint64_t uncarried_ns(struct engine *e)
 	for (size_t i = 0; i < threads_count(e->shared.threads); i++) {
 		struct thread *th = threads_at(e->shared.threads, i);
 		uint64_t credited = __atomic_load_n(&th->credited_ns, __ATOMIC_RELAXED);
+		credited += debts_of(&e->debts, th->tid);
 		if (thread_cpu_ns(th, &cpu_ns) && cpu_ns > credited)
 			sum += cpu_ns - credited;
 	}

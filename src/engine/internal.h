@@ -11,6 +11,7 @@
 #include <csample/unwinder.h>
 #include <csample/vec.h>
 
+#include "debts.h"
 #include "ear.h"
 #include "sampler.h"
 
@@ -89,9 +90,7 @@ struct engine {
 	size_t look_at;   /* where the look around goes on */
 	uint64_t rescan_ns, decoded_ns, clocks_ns, clocks_look_ns;
 	uint32_t images_prepared;
-	/* tid: CPU time credited to a thread before it was known, ns; and the same of longer ago.
-	 */
-	struct map64 estimated, estimated_before;
+	struct debts debts;
 	uint64_t start_ns, stop_ns;
 	uint64_t hold_ns, held_ns; /* since when it is held, 0: it is not; for how long it was */
 	uint64_t start_ticks;      /* when sampling began, clock ticks after boot */

@@ -198,14 +198,9 @@ void process_add_thread(struct engine *e, struct process *p, pid_t tid, bool bor
 		         "sampled; raise ulimit -n");
 		told = true;
 	}
-	struct map64 *const estimates[] = {&e->estimated, &e->estimated_before};
-	for (size_t i = 0; th && i < ARRAY_SIZE(estimates); i++) {
-		uint64_t *estimate = map64_get(estimates[i], (uint64_t)tid);
-		if (!estimate)
-			continue;
-		th->credited_ns += *estimate;
-		*estimate = 0;
-	}
+	/* Its clock counts from now on: what was guessed of it before is not in there. */
+	if (th && !born)
+		debts_drop(&e->debts, tid);
 }
 
 void process_end_thread(struct engine *e, pid_t tid)

@@ -167,9 +167,10 @@ static void handle_tick(struct sampler *s, const struct tick *tick)
 	aim(s, th, tick->pid);
 	snap->pause_ns = 0;
 	snap->wall_ns = snap->prior_repeats = snap->prior_wall_ns = 0;
+	snap->guessed = !th;
 	int result = capture_tick(s, th, tick, snap, capacity);
 	if (result == CAPTURED) {
-		if (!th) /* what a tick stands for, until we know better */
+		if (!th)
 			snap->cpu_ns = atomic_load(&sh->period_ns);
 		if (sh->wall && th)
 			sampler_add_wall(th, snap, tick->time_ns);

@@ -367,8 +367,7 @@ void engine_destroy(struct engine *e)
 	free(e->orphans);
 	unwinder_destroy(e->unwinder);
 	stack_deinit(&e->stack);
-	map64_free(&e->estimated);
-	map64_free(&e->estimated_before);
+	debts_free(&e->debts);
 	free(e->note);
 	free(e);
 }

@@ -19,8 +19,7 @@
 #define DECODING_NS     100000000ULL
 #define RESCAN_NS       1000000000ULL
 #define RESCAN_BLIND_NS 100000000ULL /* when nobody tells of new threads */
-#define MAX_ESTIMATED   2048
-#define RESCAN_MANY     32 /* processes in one look around */
+#define RESCAN_MANY     32           /* processes in one look around */
 
 /* Files wanted for names later are opened now, while they are there. */
 void engine_prepare_images(struct engine *e)
@@ -296,13 +295,7 @@ void engine_look_around(struct engine *e)
 	}
 	if (e->orphans && (!e->sideband || e->lost_events))
 		family_find(e);
-	/* Threads that ended before they were known leave theirs. Others are known long before
-	 * there are so many. */
-	if (e->estimated.n > MAX_ESTIMATED) {
-		map64_free(&e->estimated_before);
-		e->estimated_before = e->estimated;
-		e->estimated = (struct map64){0};
-	}
+	debts_age(&e->debts);
 	e->lost_events = false;
 	if (e->has_perf && e->perf_access.scope == PERF_CPU_WIDE)
 		follow_cpus(e);
