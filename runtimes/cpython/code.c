@@ -40,6 +40,7 @@ void py_codes_destroy(struct py_codes *c)
 		free(c->codes.items[i].ranges);
 	vec_free(&c->codes);
 	vec_free(&c->places);
+	vec_free(&c->hot);
 	map64_free(&c->by_content);
 	map64_free(&c->by_addr);
 	free(c->scratch);
