@@ -135,7 +135,7 @@ uint32_t capture_stack_bytes(struct thread *th, uint64_t sp);
 
 /* What a sampler knows of its own sleep: see witness.c. Used by one thread of ours. */
 struct witness {
-	int own_fd, stopper_fd; /* schedstat; -1: cannot be had */
+	int stopper_fd; /* schedstat; -1: cannot be had */
 	uint64_t own_runs, stopper_runs, stopper_read_ns, sleep_ns;
 	bool slept; /* own_runs is old */
 };
