@@ -12,9 +12,11 @@ struct entry {
 	struct snapshot snap;
 };
 
-/* head and tail count bytes from the beginning and never wrap. The ring is mapped twice, one behind
- * the other, so that an entry may begin anywhere: a thread that is not known yet reserves more than
- * half of a ring, and gets it whenever that much is free. */
+/* head and tail count bytes from the beginning and never wrap. What is reserved near the end of the
+ * ring goes on behind it, and the bytes at the start that it would have wrapped to are left alone:
+ * so an entry may begin anywhere, and a thread that is not known yet, which reserves more than half
+ * of a ring, gets it whenever that much is free. Two entries never meet behind the end, because
+ * both would have to reach over it and so lie a ring apart. */
 struct queue {
 	uint8_t *bytes;
 	uint64_t size;
@@ -26,32 +28,32 @@ struct queue {
 
 #define ALIGN         64
 #define SMALLEST_PAGE 4096
+#define HUGE_PAGE     ((size_t)2 << 20)
 
-/* NULL and errno: no memory. */
-static uint8_t *map_twice(size_t bytes)
+/* In huge pages where they are to be had: the target drives small ones out of the TLB, and copying
+ * 50 KB takes a fifth longer then. MAP_FAILED and errno: no memory. */
+static uint8_t *map_ring(size_t bytes)
 {
-	int rw = PROT_READ | PROT_WRITE;
-	/* Only what is shared can be mapped again; room for both is taken first. */
-	uint8_t *p = mmap(NULL, 2 * bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *p = mmap(NULL, bytes + HUGE_PAGE, PROT_READ | PROT_WRITE,
+	                  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (p == MAP_FAILED)
-		return NULL;
-	if (mmap(p, bytes, rw, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED ||
-	    mremap(p, 0, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, p + bytes) == MAP_FAILED) {
-		int errnum = errno;
-		munmap(p, 2 * bytes);
-		errno = errnum;
-		return NULL;
-	}
+		return p;
+	size_t before = -(uintptr_t)p & (HUGE_PAGE - 1);
+	if (before)
+		munmap(p, before);
+	munmap(p + before + bytes, HUGE_PAGE - before);
+	p += before;
+	madvise(p, bytes, MADV_HUGEPAGE); /* where it fails, slower */
 	/* So that no page is faulted in during a pause. */
-	for (size_t i = 0; i < 2 * bytes; i += SMALLEST_PAGE)
+	for (size_t i = 0; i < bytes; i += SMALLEST_PAGE)
 		((volatile uint8_t *)p)[i] = 0;
 	return p;
 }
 
 struct err *queue_create(size_t bytes, struct queue **ret)
 {
-	uint8_t *p = map_twice(bytes);
-	if (!p)
+	uint8_t *p = map_ring(2 * bytes);
+	if (p == MAP_FAILED)
 		return err_errno(errno, "allocate a queue of %zu bytes", bytes);
 	struct queue *q = aligned_alloc(64, (sizeof(*q) + 63) & ~(size_t)63);
 	if (!q) {
