@@ -68,8 +68,9 @@ uint64_t histogram_quantile(const struct histogram *h, double q)
 		 * not differ by a bucket. */
 		double part = want > before ? (double)(want - before) / (double)n : 0;
 		uint64_t width = width_of(i), low = value_of(i) - width / 2;
-		uint64_t value = low + (uint64_t)((part < 1 ? part : 1) * (double)width);
-		return value < h->max ? value : h->max;
+		if (low + width > h->max)
+			width = h->max > low ? h->max - low : 0;
+		return low + (uint64_t)((part < 1 ? part : 1) * (double)width);
 	}
 	return 0;
 }

@@ -16,7 +16,7 @@ static bool believed(struct witness *w, int sleeps)
 {
 	witness_before_sleep(w);
 	for (int i = 0; i < sleeps; i++)
-		usleep(1);
+		usleep(1000); /* long enough to be switched out for */
 	struct tick tick = {.time_ns = now_ns()};
 	return witness_woken_by(w, &tick);
 }
@@ -65,7 +65,7 @@ static void nor_a_tick_of_before(void **state)
 	struct tick tick = {.time_ns = now_ns()};
 	for (int i = 0; i < 50; i++) {
 		witness_before_sleep(&w);
-		usleep(1);
+		usleep(1000); /* long enough to be switched out for */
 		assert_false(witness_woken_by(&w, &tick));
 	}
 	witness_close(&w);
