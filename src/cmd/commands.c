@@ -35,9 +35,9 @@ const struct command commands[] = {
 	  cmd_top },
 	{ CMD_CONVERT, "convert", "turn a profile into another format",
 	  "IN OUT [OPTIONS]",
-	  "Reads a profile (pprof of any producer, csample's json, collapsed stacks, what perf script\n"
-	  "prints; gzip'd or not; told by its content, - is stdin) and writes it in the format that\n"
-	  "OUT's ending or -f says.",
+	  "Reads a profile (pprof and speedscope of any producer, csample's json, collapsed stacks, what\n"
+	  "perf script prints; gzip'd or not; told by its content, - is stdin) and writes it in the\n"
+	  "format that OUT's ending or -f says.",
 	  "  csample convert app.pb.gz app.svg\n"
 	  "  perf script | csample convert - app.speedscope.json\n"
 	  "  csample convert app.json - -f collapsed | grep work\n",

@@ -58,27 +58,6 @@ static void unescape(const char *s, size_t len, struct strbuf *b)
 	}
 }
 
-/* "name (file:12)" or "name (file)": the file must look like one of a language that is so shown. */
-static void split_place(struct profile *p, char *text, struct frame *f)
-{
-	size_t len = strlen(text);
-	char *open = strrchr(text, '(');
-	if (!open || open - text < 2 || open[-1] != ' ' || text[len - 1] != ')')
-		return;
-	_cleanup_free_ char *file = mem_strndup(open + 1, len - (size_t)(open + 1 - text) - 1);
-	char *colon = strrchr(file, ':');
-	uint64_t line = 0;
-	if (colon && parse_number(colon + 1, strlen(colon + 1), &line))
-		*colon = '\0';
-	enum frame_kind kind = guess_kind(NULL, NULL, file);
-	if (kind == FRAME_NATIVE || line > UINT32_MAX)
-		return;
-	open[-1] = '\0';
-	f->kind = kind;
-	f->file = intern(p->strings, file);
-	f->line = (uint32_t)line;
-}
-
 static void cut_suffix(char *text, struct frame *f)
 {
 	static const struct {
@@ -108,7 +87,7 @@ static uint32_t location_of(struct profile *p, const char *s, size_t len)
 	if (b.len) {
 		f.kind = guess_kind(b.s, NULL, NULL);
 		cut_suffix(b.s, &f);
-		split_place(p, b.s, &f);
+		split_place(p->strings, b.s, &f);
 		f.function = intern(p->strings, b.s);
 	}
 	strbuf_free(&b);

@@ -14,8 +14,8 @@
 #define STEP           ((size_t)256 << 10)
 
 /* In the order in which they are asked; the last takes any text. */
-static const struct format *const readable[] = {&format_json, &format_pprof, &format_perf_script,
-                                                &format_collapsed};
+static const struct format *const readable[] = {&format_json, &format_speedscope, &format_pprof,
+                                                &format_perf_script, &format_collapsed};
 
 struct content {
 	char *bytes; /* NUL-terminated */
@@ -91,7 +91,7 @@ static struct err *parse(const struct content *c, struct profile *p)
 	format_list_readable(known, sizeof(known));
 	if (c->bytes[0] == '<' || c->bytes[0] == '{')
 		return err_new(ERR_FORMAT,
-		               "cannot be read back: svg, html, speedscope, chrometrace and "
+		               "cannot be read back: svg, html, chrometrace and "
 		               "firefox are for those who show them; record with -o FILE.json, "
 		               "which converts to all of them (readable: %s)",
 		               known);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "readers.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include <csample/mem.h>
@@ -56,4 +57,24 @@ enum frame_kind guess_kind(const char *function, const char *module, const char 
 	if (!module && !file && len > 1 && function[0] == '[' && function[len - 1] == ']')
 		return FRAME_MARK;
 	return FRAME_NATIVE;
+}
+
+void split_place(struct strings *strings, char *text, struct frame *f)
+{
+	size_t len = strlen(text);
+	char *open = strrchr(text, '(');
+	if (!open || open - text < 2 || open[-1] != ' ' || text[len - 1] != ')')
+		return;
+	_cleanup_free_ char *file = mem_strndup(open + 1, len - (size_t)(open + 1 - text) - 1);
+	char *colon = strrchr(file, ':');
+	uint64_t line = 0;
+	if (colon && parse_number(colon + 1, strlen(colon + 1), &line))
+		*colon = '\0';
+	enum frame_kind kind = guess_kind(NULL, NULL, file);
+	if (kind == FRAME_NATIVE || line > UINT32_MAX)
+		return;
+	open[-1] = '\0';
+	f->kind = kind;
+	f->file = intern(strings, file);
+	f->line = (uint32_t)line;
 }

@@ -10,6 +10,7 @@
 #include <csample/mem.h>
 
 #include "emit.h"
+#include "readers.h"
 
 struct writer {
 	const struct profile *p;
@@ -222,4 +223,6 @@ const struct format format_speedscope = {
         .suffix = ".speedscope.json",
         .help = "for speedscope.app, threads apart with -t, in the order of time with --timeline",
         .write = speedscope_write,
+        .is_it = speedscope_is_it,
+        .read = speedscope_read,
 };

@@ -132,10 +132,57 @@ def test_profile_of_go(tmp_path):
     assert total(convert(gzip.decompress(data), "collapsed")) == sum(int(c[0]) for c in counts)
 
 
+def scope(*profiles):
+    """A file of speedscope's with two frames."""
+    return json.dumps({"shared": {"frames": [{"name": "f"}, {"name": "g", "file": "a.py", "line": 3}]},
+                       "profiles": profiles, "$schema": "https://www.speedscope.app/file-format-schema.json"}).encode()
+
+
+def test_speedscope_comes_back():
+    """Names, kinds, places, threads and time; a sample is what has the least time."""
+    want = json.loads(convert(emit(SHAPES, "json"), "json"))
+    got = json.loads(convert(emit(SHAPES, "speedscope"), "json"))
+    assert sum(n[3] for n in got["nodes"]) == sum(n[3] for n in want["nodes"])
+    for kind in ["python", "javascript"]:
+        shown = [{(f["function"], f.get("file"), f.get("line")) for f in profile["frames"] if f["kind"] == kind}
+                 for profile in (got, want)]
+        assert shown[0] == shown[1] and shown[0], kind
+    roots = [location["name"] for location in got["locations"] if "tid" in location]
+    assert len(roots) == 2 and any("worker" in name for name in roots)
+    again = convert(emit(SHAPES, "speedscope"), "speedscope")
+    assert [p["weights"] for p in json.loads(again)["profiles"]] == \
+        [p["weights"] for p in json.loads(emit(SHAPES, "speedscope"))["profiles"]]
+
+
+def test_speedscope_of_others():
+    """Evented profiles, units, fractions."""
+    events = [("O", 0, 1), ("O", 1, 1.5), ("C", 1, 3), ("C", 0, 4)]
+    got = json.loads(convert(scope(
+        {"type": "evented", "name": "main", "unit": "milliseconds", "startValue": 1, "endValue": 4,
+         "events": [{"type": t, "frame": f, "at": at} for t, f, at in events]},
+        {"type": "sampled", "name": "other", "unit": "seconds", "samples": [[0, 1], [1], []], "weights": [0.5, 2, 1]}),
+        "json"))
+    assert sorted(n[3] for n in got["nodes"] if n[3]) == [1_500_000, 1_500_000, 500_000_000, 10**9, 2 * 10**9]
+    collapsed = parse_collapsed(convert(scope(
+        {"type": "sampled", "name": "other", "unit": "seconds", "samples": [[0, 1], [1]], "weights": [0.5, 2]}),
+        "collapsed").decode())
+    assert collapsed == {("f", "g (a.py:3)"): 1, ("g (a.py:3)",): 4}
+
+
 @pytest.mark.parametrize("data, words", [
     (b"", "empty"),
     (b"hello\nworld\n", "not a profile"),
-    (b'{"$schema":"https://www.speedscope.app/file-format-schema.json"}', "record with -o FILE.json"),
+    (b'{"traceEvents":[]}', "record with -o FILE.json"),
+    (scope(), "no profile"),
+    (scope({"type": "sampled", "unit": "bytes"}), "profile 0 counts bytes"),
+    (scope({"type": "sampled", "unit": "none", "samples": [[0], [2]], "weights": [1, 1]}), "sample 1"),
+    (scope({"type": "sampled", "unit": "none", "samples": [[0], [-1]], "weights": [1, 1]}), "sample 1"),
+    (scope({"type": "sampled", "unit": "none", "samples": [[0], [0]], "weights": [1]}), "sample 1"),
+    (scope({"type": "sampled", "unit": "none", "samples": [[0]], "weights": [-1]}), "sample 0"),
+    (scope({"type": "sampled", "unit": "seconds", "samples": [[0]], "weights": [1e300]}), "sample 0"),
+    (scope({"type": "evented", "unit": "none", "events": [{"type": "C", "frame": 0, "at": 1}]}), "event 0"),
+    (scope({"type": "evented", "unit": "none", "events": [{"type": "O", "frame": 0, "at": 2},
+                                                          {"type": "C", "frame": 0, "at": 1}]}), "event 1"),
     (b'<?xml version="1.0"?><svg/>', "record with -o FILE.json"),
     (b"\x1f\x8b\x08\x00garbage", "gzip"),
     (emit, "gzip"),  # cut off
