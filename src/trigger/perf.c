@@ -159,8 +159,7 @@ void perf_ring_close(struct perf_ring *r)
 static uint64_t dithered(const struct perf_ring *r, pid_t tid)
 {
 	uint64_t random = hash_u64((uint64_t)tid << 32 ^ (uint64_t)r->cpu ^ r->seed) | 1;
-	uint64_t period = r->config.period_ns;
-	return period - period / 32 + hash_u64(random) % (period / 16 + 1);
+	return detuned_for_good(r->config.period_ns, &random);
 }
 
 struct err *perf_ring_add_thread(struct perf_ring *r, pid_t tid)

@@ -18,6 +18,12 @@ uint64_t detuned(uint64_t period_ns, uint64_t *state)
 	return *state & 1 << 5 ? period_ns + off : period_ns - off;
 }
 
+uint64_t detuned_for_good(uint64_t period_ns, uint64_t *state)
+{
+	uint64_t p = detuned(period_ns, state);
+	return p > period_ns ? period_ns + (p - period_ns) / 4 : period_ns - (period_ns - p) / 4;
+}
+
 void timer_start(struct timer *t, uint64_t period_ns, bool jitter)
 {
 	uint64_t now = now_ns();
