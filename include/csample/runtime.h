@@ -155,9 +155,9 @@ struct runtime_ops {
 	void (*tasks)(struct runtime *rt, runtime_visit_task *visit, void *arg);
 	/* Has it a lock that one thread at a time holds (GIL)? NULL: such a runtime never has. */
 	bool (*has_lock)(struct runtime *rt);
-	/* Optional: does it collect garbage at this moment? By a few live reads, on the worker. False:
-	 * that cannot be told, *ret is untouched. Without it, time in the collector shows as frames.
-	 */
+	/* Optional: does it collect garbage at this moment? By a few live reads, on the worker.
+	 * False: that cannot be told, *ret is untouched. Without it, time in the collector shows
+	 * as frames. */
 	bool (*collecting)(struct runtime *rt, bool *ret);
 	/* Optional: the releases it can read, for people: "3.6 to 3.15". */
 	void (*releases)(char *buf, size_t len);

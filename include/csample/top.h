@@ -39,7 +39,7 @@ struct top_facts {
 	double lock, loop_idle;       /* GIL held; main event loop waiting */
 	double gc, gc_run; /* garbage collected, in the last interval and since counting began, as
 	                      far as runtimes tell that: it may be among the frames too */
-	uint64_t samples, lost;       /* since counting began */
+	uint64_t samples, lost; /* since counting began */
 	double rate_asked, rate_reached;
 	uint64_t pause_ns; /* median; 0: none yet */
 	bool wall;         /* wall time is counted, waiting threads included */

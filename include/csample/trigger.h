@@ -126,8 +126,8 @@ uint64_t jittered(uint64_t period_ns, uint64_t *state);
  * work that comes with exactly that period some eight ticks pass through about all of it, where a
  * period too near to it would stand still. */
 uint64_t detuned(uint64_t period_ns, uint64_t *state);
-/* For a period that stays: the same with a quarter of that, so that the rate is about what was asked
- * for, and within 64 ticks all of such work was met. */
+/* For a period that stays: the same with a quarter of that, so that the rate is about what was
+ * asked for, and within 64 ticks all of such work was met. */
 uint64_t detuned_for_good(uint64_t period_ns, uint64_t *state);
 
 #endif

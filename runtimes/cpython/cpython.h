@@ -2,7 +2,7 @@
 /* One CPython in one process, as the files of this folder share it.
  *
  *   find.c       image -> where _PyRuntime is, which release     layouts.c selfdesc.c
- *   threads.c    interpreters -> thread states, by tid           tids.c; worker writes, samplers read
+ *   threads.c    interpreters -> thread states, by tid           tids.c; samplers read them
  *   gather.c     which regions, in the pause                     predictions per thread, young.c
  *   walk.c       snapshot -> frames and groups                   chain.c hole.c anchor.c
  *   code.c       code object -> entry with names and lines       guard.c settled.c qualnames.c

@@ -184,8 +184,8 @@ static struct err *parse_short(struct cursor *c, const char *letters)
 			if (option_rows[i].letter == *letters && takes(c->command, &option_rows[i]))
 				row = &option_rows[i];
 		if (!row)
-			return err_new(ERR_USAGE, "no option -%c; see csample %s --help=all", *letters,
-			               c->command->name);
+			return err_new(ERR_USAGE, "no option -%c; see csample %s --help=all",
+			               *letters, c->command->name);
 		if (!row->arg || row->value) {
 			struct err *err = apply(row, row->value, c->opt);
 			if (err)

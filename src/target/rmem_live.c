@@ -42,6 +42,8 @@ static struct err *read_live(struct rmem *rm, uint64_t addr, void *buf, size_t l
 static size_t read_some(struct rmem_live *live, const struct rmem_part *parts, size_t n)
 {
 	struct iovec local[MANY], remote[MANY];
+	if (!n)
+		return 0; /* said for the compiler */
 	for (size_t i = 0; i < n; i++) {
 		local[i] = (struct iovec){parts[i].buf, parts[i].len};
 		remote[i] = (struct iovec){(void *)(uintptr_t)parts[i].addr, parts[i].len};

@@ -29,7 +29,7 @@ static struct err *read_image(struct rmem *rm, uint64_t addr, void *buf, size_t 
 
 static void find(struct image *img, struct strings *strings)
 {
-	struct memory memory = {{read_image}, img, 64 << 20};
+	struct memory memory = {{.read = read_image}, img, 64 << 20};
 	struct mapping mappings[IMAGE_MAX_SEGMENTS];
 	struct target t = {.rm = &memory.rm, .strings = strings, .proc_fd = -1};
 	struct py py = {.base = {.target = &t, .image = img}};

@@ -50,7 +50,7 @@ static void what_the_main_thread_is_for_is_none(void **state)
 	expect("nodejs", "MainThread", "/usr/bin/node", "nodejs", "app.js");
 	expect("node", "MainThread", "/opt/a b/node (deleted)", "my: app", NULL);
 	expect("exe", "exe", "/usr/bin/runc", "init", NULL);
-	expect("app.sh", "app.sh", "/usr/bin/dash", NULL, NULL); /* no arguments yet */
+	expect("app.sh", "app.sh", "/usr/bin/dash", NULL, NULL);        /* no arguments yet */
 	expect("node", "MainThread", "", "/usr/bin/node app.js", NULL); /* of a core file */
 	expect("MainThread", "MainThread", "", "\033]0;x", NULL);
 	expect("node", "", "/usr/bin/node", "node", NULL);
