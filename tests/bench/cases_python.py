@@ -38,14 +38,14 @@ def target(python, idle=0):
 def case_python_pause(report):
     """The floor copies a stack and nothing else; csample, the frames of the interpreter too."""
     report.heading("Python: how long a thread is held, a mixed stack of 50 frames")
-    rounds = 2 if QUICK else 5
+    rounds = 2 if QUICK else 4
     for python in interpreters(report):
         with target(python) as (pid, _):
             for rate in 100, 1000:
                 ours, reads, torn, n = [], [], 0, 0
                 floors = [tools.run_floor("preempt", pid, 1.5, rate)["pause_us"]["p50"]]
-                for _ in range(rounds):  # 3 s: for the first, functions count as new, and more is copied
-                    stats = tools.run_csample(pid, 3, "-r", rate, "--capture", "preempt").stats
+                for _ in range(rounds):  # in the first second functions count as new, and more is copied
+                    stats = tools.run_csample(pid, 8, "-r", rate, "--capture", "preempt").stats
                     ours.append(stats["pause_us"]["p50"])
                     floors.append(tools.run_floor("preempt", pid, 1.5, rate)["pause_us"]["p50"])
                     reads.append(stats["reads_per_sample"])

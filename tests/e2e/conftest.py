@@ -21,7 +21,7 @@ os.environ["CSAMPLE_CONFIG"] = ""  # whatever the user has set
 SAN = bool(os.environ.get("CSAMPLE_SAN"))
 # Where time is short, the sanitizers are left out of what looks at timing, at the system, or at pages.
 SLOW_WITH_SAN = {"test_unwind", "test_soundness", "test_harm", "test_svg_browser", "test_speedscope",
-                 "test_completion", "test_html", "test_top_screen"}
+                 "test_completion", "test_html", "test_top_screen", "test_perfetto"}
 
 
 # Nothing else of ours runs beside these.
