@@ -186,9 +186,8 @@ def test_other_names_of_keys(top):
     s.wait(lambda text: reversed_row(s) not in names[:4])
     choose("g", names[0])
     s.press("/", "sevX", "BSpace", until="/sev_")
-    s.press("Enter", until="? help")
-    assert reversed_row(s) == "seventy"
-    s.press("/", "w", "Enter", until="? help")  # work, twenty, and what libc has
+    choose(["Enter"], "seventy")
+    s.press("/", "w", "Enter", until=lambda text: "w" in (reversed_row(s) or ""))  # work, twenty, and what libc has
     first = reversed_row(s)
     s.press("F3", until=lambda text: reversed_row(s) != first)
     s.press(",", until=lambda text: reversed_row(s) == first)
