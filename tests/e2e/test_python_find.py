@@ -126,7 +126,12 @@ def test_embedded_without_names(name, sections, start, csample, tmp_path):
     if not os.path.exists(config["archive"]):
         pytest.skip(f"{python} has no {config['archive']}")
     program = tmp_path / "server"
-    link(program, config, config["archive"], "-no-pie")  # Debian's archives are not made for others
+    try:
+        link(program, config, config["archive"])
+    except AssertionError:
+        if str(python).endswith("@pyenv"):
+            raise
+        pytest.skip(f"{python}'s archive cannot be linked on this release of the system")
     subprocess.run(["strip", "-s", program], check=True)
     if not sections:
         remove_section_headers(program)
