@@ -224,16 +224,23 @@ bool json_is_it(const char *bytes, size_t len)
 	return at && memmem(at, head - (size_t)(at - bytes), value, sizeof(value) - 1);
 }
 
-struct err *json_read(const char *bytes, size_t len, struct profile *p)
+struct err *json_parse(const char *bytes, size_t len, json_t **ret)
 {
+	json_error_t why;
 	if (len > MAX_BYTES)
 		return err_new(ERR_FORMAT, "more than %zu MiB of JSON", MAX_BYTES >> 20);
-	json_error_t why;
-	json_t *root = json_loadb(bytes, len, 0, &why);
-	if (!root)
-		return err_new(ERR_FORMAT, "line %d: not JSON", why.line);
+	*ret = json_loadb(bytes, len, 0, &why);
+	return *ret ? NULL : err_new(ERR_FORMAT, "line %d: not JSON", why.line);
+}
+
+struct err *json_read(const char *bytes, size_t len, struct profile *p)
+{
+	json_t *root;
+	struct err *err = json_parse(bytes, len, &root);
+	if (err)
+		return err;
 	struct reader r = {.p = p};
-	struct err *err = read_all(&r, root);
+	err = read_all(&r, root);
 	json_decref(root);
 	free(r.frames);
 	free(r.locations);

@@ -3,7 +3,6 @@
  * is open between two events. libjansson parses, which bounds depth; here each index is checked. Of
  * several profiles each is a thread. */
 #include <inttypes.h>
-#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,9 +10,9 @@
 #include <csample/mem.h>
 
 #include "emit.h"
+#include "json.h"
 #include "readers.h"
 
-#define MAX_BYTES   ((size_t)128 << 20) /* libjansson takes some 20 bytes for one of a file */
 #define MAX_DEPTH   100000
 #define MAX_SAMPLES 100000.0
 
@@ -26,8 +25,7 @@ struct reader {
 	double period_ns;     /* for which a sample is taken to stand */
 	VEC(uint32_t) open;   /* evented: frames, root first */
 	VEC(uint32_t) opened; /* and the node of each */
-	const char *what;     /* of the profiles, and its number: for messages */
-	size_t at;
+	size_t at;            /* of the profiles, its number */
 };
 
 static uint32_t number_u32(const json_t *object, const char *key)
@@ -258,14 +256,12 @@ bool speedscope_is_it(const char *bytes, size_t len)
 
 struct err *speedscope_read(const char *bytes, size_t len, struct profile *p)
 {
-	if (len > MAX_BYTES)
-		return err_new(ERR_FORMAT, "more than %zu MiB of JSON", MAX_BYTES >> 20);
-	json_error_t why;
-	json_t *root = json_loadb(bytes, len, 0, &why);
-	if (!root)
-		return err_new(ERR_FORMAT, "line %d: not JSON", why.line);
+	json_t *root;
+	struct err *err = json_parse(bytes, len, &root);
+	if (err)
+		return err;
 	struct reader r = {.p = p};
-	struct err *err = read_all(&r, root);
+	err = read_all(&r, root);
 	json_decref(root);
 	free(r.locations);
 	vec_free(&r.open);
